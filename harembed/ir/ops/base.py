@@ -47,6 +47,7 @@ class Op:
 
     name: str
     CASES: tuple[Case, ...] = ()
+    view = False  # the output is the first input under another shape: same storage, no code
 
     def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
         """Shapes of the outputs; raises GraphError where inputs or attributes are not supported."""

@@ -1,0 +1,187 @@
+"""Where every tensor lies in the arena: lifetimes, a lower bound, and an exact plan.
+
+All buffers of a graph share one static arena. A buffer is live from the node that writes it to the last one
+that reads it; inputs from before the first node, outputs until after the last, states always, a kernel's
+scratch during its node. Two buffers that are live together must not overlap. The largest sum of live bytes
+at any node is a lower bound of every plan; branch and bound finds the best plan and proves it for graphs of
+the size that fit a microcontroller.
+"""
+
+from dataclasses import dataclass
+
+from harembed.ir.graph import IntGraph, Kind
+from harembed.ir.ops import OPS
+
+ALIGNMENT = 4  # bytes; word loads of int8 data stay aligned at the start of each tensor
+
+_IN_ARENA = (Kind.INPUT, Kind.OUTPUT, Kind.ACTIVATION, Kind.STATE)
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A piece of the arena. `first` and `last` are node indices, both included; -1 is before the first node."""
+
+    name: str  # of the tensor; "<node>#scratch" for scratch
+    nbytes: int
+    first: int
+    last: int
+
+    def overlaps(self, other: "Buffer") -> bool:
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Offsets of all buffers, in bytes from the start of the arena.
+
+    Attributes
+    ----------
+    offsets : tensor or scratch name -> byte; a view has the offset of what it views
+    buffers : what was placed, in order of first use
+    arena_bytes : size of the arena, inputs and outputs included
+    lower_bound_bytes : the largest live set; no plan can be smaller
+    proven : whether arena_bytes is known to be minimal under the alignment
+    """
+
+    offsets: dict[str, int]
+    buffers: tuple[Buffer, ...]
+    arena_bytes: int
+    lower_bound_bytes: int
+    proven: bool
+
+    @property
+    def gap_bytes(self) -> int:
+        return self.arena_bytes - self.lower_bound_bytes
+
+
+def views(graph: IntGraph) -> dict[str, str]:
+    """Tensors that share the storage of another (outputs of reshape and its kin): name -> root tensor."""
+    root: dict[str, str] = {}
+    for node in graph.nodes:
+        if OPS[node.op].view and graph[node.inputs[0]].kind is not Kind.CONSTANT:
+            source = node.inputs[0]
+            root[node.outputs[0]] = root.get(source, source)
+    return root
+
+
+def lifetimes(graph: IntGraph) -> tuple[Buffer, ...]:
+    """All buffers of a graph with their lifetimes, in order of first use."""
+    root = views(graph)
+    end = len(graph.nodes)
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for name in (*graph.inputs, *(t.name for t in graph.of_kind(Kind.STATE))):
+        first[name] = last[name] = -1
+    scratch: list[Buffer] = []
+    for i, node in enumerate(graph.nodes):
+        for name in node.inputs:
+            if name and graph[name].kind in _IN_ARENA:
+                last[root.get(name, name)] = i
+        for name in node.outputs:
+            owner = root.get(name, name)
+            first.setdefault(owner, i)
+            last[owner] = i
+        nbytes = OPS[node.op].prepare(graph, node).scratch_bytes
+        if nbytes:
+            scratch.append(Buffer(f"{node.name}#scratch", nbytes, i, i))
+    for name in graph.outputs:
+        last[root.get(name, name)] = end
+    for spec in graph.of_kind(Kind.STATE):
+        last[spec.name] = end
+    tensors = [Buffer(name, graph[name].nbytes, first[name], last[name]) for name in first]
+    return tuple(sorted([*tensors, *scratch], key=lambda b: (b.first, b.last, b.name)))
+
+
+def live_sets(graph: IntGraph) -> list[int]:
+    """Bytes that are live while each node runs: eq. 12 of Zhou et al. (input + output + extra), and whatever
+    else must survive the node."""
+    buffers = lifetimes(graph)
+    return [sum(b.nbytes for b in buffers if b.first <= i <= b.last) for i in range(len(graph.nodes))]
+
+
+def plan_memory(graph: IntGraph, max_steps: int = 200_000) -> MemoryPlan:
+    """Place all buffers in the smallest arena.
+
+    Parameters
+    ----------
+    max_steps : int    placements that branch and bound may try before the best plan found is returned unproven
+    """
+    buffers = lifetimes(graph)
+    bound = max(live_sets(graph), default=0)
+    best = _greedy(buffers)
+    best, proven = _branch_and_bound(buffers, best, bound, max_steps)
+    offsets = dict(zip((b.name for b in buffers), best, strict=True))
+    for view, source in views(graph).items():
+        offsets[view] = offsets[source]
+    return MemoryPlan(offsets, buffers, _extent(buffers, best), bound, proven)
+
+
+def _align(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+def _extent(buffers: tuple[Buffer, ...], offsets: list[int]) -> int:
+    return max((o + b.nbytes for b, o in zip(buffers, offsets, strict=True)), default=0)
+
+
+def _greedy(buffers: tuple[Buffer, ...]) -> list[int]:
+    """Largest first, each at the lowest offset that is free during its life."""
+    offsets = [-1] * len(buffers)
+    for i in sorted(range(len(buffers)), key=lambda i: (-buffers[i].nbytes, i)):
+        taken = sorted((offsets[j], offsets[j] + buffers[j].nbytes) for j in range(len(buffers))
+                       if offsets[j] >= 0 and buffers[i].overlaps(buffers[j]))
+        offset = 0
+        for low, high in taken:
+            if offset + buffers[i].nbytes <= low:
+                break
+            offset = max(offset, _align(high))
+        offsets[i] = offset
+    return offsets
+
+
+def _branch_and_bound(buffers: tuple[Buffer, ...], best: list[int], bound: int,
+                      max_steps: int) -> tuple[list[int], bool]:
+    """Improve on `best`, or prove that it cannot be improved.
+
+    Buffers are placed in order of increasing offset. Then a buffer must lie above every placed one that it
+    overlaps in time, so its offset is decided by the order alone, and some order yields an optimum (any plan
+    can be pushed down until each buffer rests on another or on the floor).
+    """
+    n = len(buffers)
+    overlaps = [[j for j in range(n) if j != i and buffers[i].overlaps(buffers[j])] for i in range(n)]
+    peak = _extent(buffers, best)
+    steps = 0
+    offsets = [-1] * n
+
+    def descend(placed: int, floor: int, extent: int) -> bool:
+        """Returns False when the step budget is spent."""
+        nonlocal best, peak, steps
+        if placed == n:
+            best, peak = offsets.copy(), extent
+            return True
+        candidates = []
+        for i in range(n):
+            if offsets[i] < 0:
+                offset = _align(max((offsets[j] + buffers[j].nbytes for j in overlaps[i] if offsets[j] >= 0),
+                                    default=0))
+                # An unplaced buffer can only rise: if the lowest place of one already fails, so does this branch.
+                if max(offset, floor) + buffers[i].nbytes >= peak:
+                    return True
+                # Below the floor it would have been placed earlier: another branch has that plan.
+                if offset >= floor:
+                    candidates.append((offset, -buffers[i].nbytes, i))
+        for offset, _, i in sorted(candidates):
+            if peak <= bound:
+                return True
+            steps += 1
+            if steps > max_steps:
+                return False
+            offsets[i] = offset
+            go_on = descend(placed + 1, offset, max(extent, offset + buffers[i].nbytes))
+            offsets[i] = -1
+            if not go_on:
+                return False
+        return True
+
+    finished = peak <= bound or descend(0, 0, 0)
+    return best, finished

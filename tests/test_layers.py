@@ -1,0 +1,58 @@
+"""The house holds: imports go downward, and nothing below the waist needs torch."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "harembed"
+
+# DESIGN: a room may import rooms of a lower level and its own.
+LEVELS = {
+    "errors": 0, "resources": 0,
+    "board": 1, "space": 1, "rundir": 1, "data": 1, "ir": 1,
+    "cost": 2, "nn": 2,
+    "models": 3, "train": 3,
+    "export": 4,
+    "search": 5, "compress": 5,
+    "build": 6, "toolchain": 6, "harness": 6,
+    "report": 7, "pipeline": 7, "doctor": 7, "cli": 7,
+}
+TORCH_FREE = ("ir", "cost", "export/tflite.py", "export/tflite_import.py", "export/onnx.py", "export/csource.py",
+              "export/oracles.py", "build.py", "toolchain.py", "harness", "data", "board.py")
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    part = path.relative_to(PACKAGE).parts[0]
+    return part.removesuffix(".py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    """All modules that a file imports, at any depth of nesting."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_downward(path):
+    here = room(path)
+    if here in ("__init__", "__main__"):
+        return
+    assert here in LEVELS, f"{here} has no level: add it to LEVELS and to DESIGN"
+    for module in imported_modules(path):
+        if module.startswith("harembed."):
+            there = module.split(".")[1]
+            assert there == here or LEVELS[there] < LEVELS[here] or (
+                LEVELS[there] == LEVELS[here] == 7), f"{path.name} in {here} imports {module}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if str(p.relative_to(PACKAGE)).startswith(TORCH_FREE)],
+                         ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_the_waist_and_below_never_import_torch(path):
+    assert not any(m.split(".")[0] in ("torch", "torchmetrics") for m in imported_modules(path))

@@ -1,0 +1,58 @@
+"""The planner: no two live buffers overlap, and small graphs are planned optimally."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from harembed.cost.memory import ALIGNMENT, Buffer, _align, _branch_and_bound, _extent, _greedy, plan_memory
+from harembed.ir.ops import OPS
+
+CASES = [(op, case) for op in OPS.values() for case in op.CASES]
+
+
+def random_buffers(seed: int, n: int) -> tuple[Buffer, ...]:
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, 6, n)
+    return tuple(Buffer(f"b{i}", int(rng.integers(1, 40)), int(first[i]), int(first[i] + rng.integers(0, 4)))
+                 for i in range(n))
+
+
+def lower_bound(buffers: tuple[Buffer, ...]) -> int:
+    return max(sum(b.nbytes for b in buffers if b.first <= t <= b.last) for t in range(12))
+
+
+def brute_force(buffers: tuple[Buffer, ...]) -> int:
+    """Every order, each buffer as low as it can lie: the true optimum."""
+    best = 10**9
+    for order in itertools.permutations(range(len(buffers))):
+        offsets = [-1] * len(buffers)
+        for i in order:
+            taken = sorted((offsets[j], offsets[j] + buffers[j].nbytes) for j in range(len(buffers))
+                           if offsets[j] >= 0 and buffers[i].overlaps(buffers[j]))
+            offset = 0
+            for low, high in taken:
+                if offset + buffers[i].nbytes <= low:
+                    break
+                offset = max(offset, _align(high))
+            offsets[i] = offset
+        best = min(best, _extent(buffers, offsets))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_branch_and_bound_finds_the_optimum(seed):
+    buffers = random_buffers(seed, 6)
+    offsets, proven = _branch_and_bound(buffers, _greedy(buffers), lower_bound(buffers), 200_000)
+    assert proven
+    assert _extent(buffers, offsets) == brute_force(buffers)
+
+
+@pytest.mark.parametrize("op,case", CASES, ids=lambda x: x.name)
+def test_live_buffers_never_overlap(op, case):
+    plan = plan_memory(case.build(np.random.default_rng(1)))
+    assert plan.proven
+    assert plan.lower_bound_bytes <= plan.arena_bytes < plan.lower_bound_bytes + ALIGNMENT * len(plan.buffers)
+    for a, b in itertools.combinations(plan.buffers, 2):
+        low, high = sorted([(plan.offsets[a.name], a.nbytes), (plan.offsets[b.name], b.nbytes)])
+        assert not a.overlaps(b) or low[0] + low[1] <= high[0], (a, b)
