@@ -7,10 +7,10 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "harembed"
 
-# DESIGN: a room may import rooms of a lower level and its own.
+# A room may import rooms of a lower level and its own; the top level is one room.
 LEVELS = {
-    "errors": 0, "resources": 0,
-    "board": 1, "space": 1, "rundir": 1, "data": 1, "ir": 1,
+    "errors": 0, "resources": 0.1, "rundir": 0.2,
+    "board": 1, "space": 1, "data": 1, "ir": 1,
     "cost": 2, "nn": 2,
     "models": 3, "train": 3,
     "export": 4,
@@ -48,8 +48,8 @@ def test_imports_go_downward(path):
     for module in imported_modules(path):
         if module.startswith("harembed."):
             there = module.split(".")[1]
-            assert there == here or LEVELS[there] < LEVELS[here] or (
-                LEVELS[there] == LEVELS[here] == 7), f"{path.name} in {here} imports {module}"
+            same_room = there == here or LEVELS[there] == LEVELS[here] >= 6
+            assert same_room or LEVELS[there] < LEVELS[here], f"{path.name} in {here} imports {module}"
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if str(p.relative_to(PACKAGE)).startswith(TORCH_FREE)],
