@@ -46,6 +46,7 @@ class Op:
     """
 
     name: str
+    Attrs: type | None = None  # the frozen dataclass of Node.attrs
     CASES: tuple[Case, ...] = ()
     view = False  # the output is the first input under another shape: same storage, no code
 

@@ -86,6 +86,7 @@ def channel_multipliers(input_scale: float, filter_scales: Sequence[float], outp
 
 class Conv2D(Op):
     name = "conv_2d"
+    Attrs = Conv2DAttrs
 
     def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
         x, w = graph.input_tensors(node)[:2]
