@@ -1,0 +1,14 @@
+"""Networks built from architectures."""
+
+from torch import nn
+
+from harembed.models.tinyhar import build_tinyhar
+from harembed.space import Architecture
+
+
+def build_model(arch: Architecture) -> nn.Sequential:
+    """The floating-point network of an architecture, with fresh weights from PyTorch's generator.
+
+    Input [N, 1, len(arch.channels), arch.window] float, output logits [N, arch.classes].
+    """
+    return build_tinyhar(arch)

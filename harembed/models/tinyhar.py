@@ -1,0 +1,65 @@
+"""TinyHAR with a searchable first stage (Zhou et al., "NAS meets pruning"), and the cheaper convolutional tail.
+
+Input of every model: [N, 1, S, T] float, S the sensor channels that the architecture keeps, T its window, each
+channel normalised to mean 0 and deviation 1. Output: logits [N, classes].
+"""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from harembed.errors import SearchError
+from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation
+from harembed.nn.lstm import Lstm
+from harembed.nn.temporal import ConvNorm, MeanOverTime
+from harembed.space import Architecture, ConvTail, Padding, TemporalConv, TinyHarTail, temporal_length
+
+Layers = OrderedDict[str, nn.Module]
+
+
+def add_convs(layers: Layers, prefix: str, convs: tuple[TemporalConv, ...], filters: int, length: int,
+              padding: Padding) -> tuple[int, int]:
+    """Append (1, k) convolutions; returns (filters, samples) behind them.
+
+    Raises
+    ------
+    SearchError    names the convolution whose kernel is longer than what is left of the window
+    """
+    for i, c in enumerate(convs):
+        shorter = temporal_length(length, c.kernel, c.stride, padding)
+        if shorter < 1:
+            raise SearchError(f"{prefix}{i}: a kernel of {c.kernel} samples does not fit into the {length} that are "
+                              "left of the window.", "Use padding 'same', a longer window or fewer strides of 2.")
+        layers[f"{prefix}{i}"] = ConvNorm(filters, c.filters, (1, c.kernel), c.stride, padding)
+        filters, length = c.filters, shorter
+    return filters, length
+
+
+def add_conv_tail(layers: Layers, arch: Architecture, tail: ConvTail, filters: int, length: int) -> None:
+    """Fuse sensors, convolve over time, average, classify."""
+    layers["fusion"] = ConvNorm(filters, tail.fusion, (len(arch.channels), 1))
+    filters, _ = add_convs(layers, "tail", tail.convs, tail.fusion, length, arch.padding)
+    layers["mean"] = MeanOverTime()
+    layers["dropout"] = nn.Dropout(0.0)
+    layers["classifier"] = nn.Linear(filters, arch.classes)
+
+
+def add_tinyhar_tail(layers: Layers, arch: Architecture, tail: TinyHarTail, filters: int) -> None:
+    """Attention across sensors, fusion, LSTM, weighted aggregation over time, classification."""
+    layers["attention"] = SensorAttention(filters)
+    layers["dropout"] = nn.Dropout(0.0)
+    layers["fusion"] = SensorFusion(len(arch.channels), filters, tail.hidden)
+    layers["lstm"] = Lstm(tail.hidden, tail.hidden)
+    layers["aggregation"] = TemporalAggregation(tail.hidden)
+    layers["classifier"] = nn.Linear(tail.hidden, arch.classes)
+
+
+def build_tinyhar(arch: Architecture) -> nn.Sequential:
+    """A chain of named layers; dropout is 0 until a training recipe sets it."""
+    layers: Layers = OrderedDict()
+    filters, length = add_convs(layers, "conv", arch.convs, 1, arch.window, arch.padding)
+    if isinstance(arch.tail, ConvTail):
+        add_conv_tail(layers, arch, arch.tail, filters, length)
+    else:
+        add_tinyhar_tail(layers, arch, arch.tail, filters)
+    return nn.Sequential(layers)
