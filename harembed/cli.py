@@ -1,0 +1,204 @@
+"""The command line: one verb, one function of the pipeline. Errors are printed and exit codes set only here."""
+
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harembed.errors import HarembedError
+
+app = typer.Typer(
+    name="harembed", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    help="From motion recordings to a verified microcontroller firmware.\n\n"
+         "[bold]harembed search --board nucleo_l552ze_q[/bold] does it all: it searches a network that fits the "
+         "board, quantises it to int8, builds a firmware, runs it on a simulator of the board and proves that it "
+         "computes the same bits as the host.",
+)
+console = Console()
+errors = Console(stderr=True)
+
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. Default: runs/<dataset>-<board>.")]
+RootOption = Annotated[Path | None, typer.Option("--data-root", envvar="HAREMBED_DATA",
+                                                 help="Folder with dataset archives.")]
+PortOption = Annotated[str | None, typer.Option("--port", help="Serial port of a real board, or socket://HOST:PORT.")]
+
+
+class Target(StrEnum):
+    """Where the firmware runs."""
+
+    l552 = "l552"
+    qemu = "qemu"
+    host = "host"
+
+
+OnOption = Annotated[Target, typer.Option("--on", help="l552: the board image on the simulator; qemu; host. "
+                                                       "Ignored with --port.")]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")]
+
+
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options before the verb."""
+
+
+@app.command(epilog="Examples:  harembed search --board nucleo_l552ze_q\n\n"
+                    "harembed search --board nucleo_l552ze_q --dataset uci-har --macs 150000 --out runs/uci\n\n"
+                    "harembed search --board host --dataset csv:recordings/ --window 128 --hop 64")
+def search(
+    board: Annotated[str, typer.Option(help="A board by name (see `harembed boards`) or a TOML file.")]
+    = "nucleo_l552ze_q",
+    dataset: Annotated[str | None, typer.Option(help="watch, uci-har, uci-har:raw, motionsense, csv:PATH "
+                                                     "(see `harembed datasets`). Default: watch.")] = None,
+    out: OutOption = None,
+    seed: Annotated[int | None, typer.Option(help="Everything random follows from it. Default: 0.")] = None,
+    ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
+    macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
+    latency: Annotated[float | None, typer.Option(help="Milliseconds at most, estimated. Default: no limit.")] = None,
+    beta1: Annotated[float | None, typer.Option(help="Weight of the complexity loss. Default: a ladder.")] = None,
+    beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss. Default: 1.")] = None,
+    search_epochs: Annotated[int | None, typer.Option(help="Epochs of each super-net.")] = None,
+    float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
+    qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
+    window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
+    hop: Annotated[int | None, typer.Option(help="Samples between windows. Default: the dataset's.")] = None,
+    split: Annotated[str | None, typer.Option(help="Another split of the dataset, by name.")] = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML file with settings; options win over it.")] = None,
+    data_root: RootOption = None,
+    toolchain: Annotated[str | None, typer.Option(help="gcc, platformio or zig. Default: the first found.")] = None,
+) -> None:
+    """Search a network for a board and your data, and carry it to a verified firmware.
+
+    Stages that a run folder already holds are not run again: a killed run resumes with the same command.
+    """
+    from harembed import pipeline
+    from harembed.settings import load_settings
+
+    given: dict[str, Any] = {
+        "board": board, "dataset": dataset, "seed": seed, "ram": ram, "macs": macs,
+        "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1, "beta2": beta2,
+        "search_epochs": search_epochs, "float_epochs": float_epochs, "qat_epochs": qat_epochs,
+        "window": window, "hop": hop, "split": split,
+    }
+    asked = load_settings(settings, given)
+    pipeline.search(asked, out or pipeline.default_folder(asked), data_root, console, toolchain)
+
+
+@app.command(epilog="Examples:  harembed bench runs/watch-nucleo_l552ze_q\n\n"
+                    "harembed bench runs/watch-nucleo_l552ze_q --port /dev/ttyACM0 --repeats 200")
+def bench(run: RunArgument, on: OnOption = Target.l552, port: PortOption = None,
+          repeats: Annotated[int, typer.Option(min=1, help="Inferences to time.")] = 20,
+          layers: Annotated[bool, typer.Option("--layers", help="Also by layer.")] = False,
+          json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None) -> None:
+    """Time the firmware of a run: on a board by its cycle counter, on a simulator in instructions."""
+    from harembed import pipeline
+
+    pipeline.bench(run, on.value, port, repeats, layers, json_out, console)
+
+
+@app.command(epilog="Examples:  harembed validate runs/watch-nucleo_l552ze_q --on qemu\n\n"
+                    "harembed validate runs/watch-nucleo_l552ze_q --port /dev/ttyACM0")
+def validate(run: RunArgument, on: OnOption = Target.l552, port: PortOption = None,
+             windows: Annotated[int | None, typer.Option(min=1, help="Windows to send. Default: all.")] = None,
+             data_root: RootOption = None) -> None:
+    """Send every test window to the firmware and compare its logits with the host's, bit for bit."""
+    from harembed import pipeline
+
+    report = pipeline.validate(run, on.value, port, windows, data_root, console)
+    if report.mismatches:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example:  harembed export runs/watch-nucleo_l552ze_q --c my_project/harembed "
+                    "--tflite model.tflite --onnx model.onnx")
+def export(run: RunArgument,
+           c: Annotated[Path | None, typer.Option("--c", help="Folder for C sources, with a page on the API.")] = None,
+           tflite: Annotated[Path | None, typer.Option(help="File for the .tflite.")] = None,
+           onnx: Annotated[Path | None, typer.Option(help="File for the ONNX (QDQ).")] = None) -> None:
+    """Write a run's network as C sources for any project, as .tflite, or as ONNX."""
+    from harembed import pipeline
+
+    pipeline.export(run, c, tflite, onnx, console)
+
+
+@app.command(epilog="Example:  harembed report runs/watch-nucleo_l552ze_q")
+def report(run: RunArgument) -> None:
+    """Write report.json and report.html of a run again, and print the short version."""
+    from harembed import pipeline
+    from harembed.rundir import RunDir
+
+    pipeline.write_report(RunDir(run), console)
+
+
+@app.command(epilog="Example:  harembed boards")
+def boards() -> None:
+    """List the boards."""
+    from harembed.board import board_names, load_board
+
+    table = Table("board", "title", "core", "flash", "RAM", "RAM budget", box=None, header_style="bold")
+    for name in board_names():
+        b = load_board(name)
+        table.add_row(name, b.title, b.core_title, f"{b.flash_bytes:,}", f"{b.ram_bytes:,}",
+                      f"{b.ram_budget_bytes:,}")
+    console.print(table)
+
+
+@app.command(epilog="Example:  harembed datasets")
+def datasets() -> None:
+    """List the datasets and describe the csv format."""
+    from harembed.data import DATASETS
+    from harembed.data.csv import CSV_FORMAT
+
+    table = Table("dataset", "what it is", box=None, header_style="bold")
+    for name, entry in DATASETS.items():
+        table.add_row(name, entry.title)
+    console.print(table)
+    console.print(CSV_FORMAT, markup=False, highlight=False)
+
+
+@app.command(epilog="Example:  harembed doctor")
+def doctor(data_root: RootOption = None) -> None:
+    """Say what is installed, what is missing, and what to type."""
+    from harembed.doctor import checks
+
+    table = Table("", "what", "found", "needed for", "to fix", box=None, header_style="bold")
+    results = checks(data_root)
+    for check in results:
+        mark = "[green]ok[/green]" if check.ok else "[yellow]--[/yellow]"
+        table.add_row(mark, check.name, check.found, check.needed_for, "" if check.ok else check.fix)
+    console.print(table)
+
+
+def main() -> None:
+    """Entry point: expected errors in two lines and exit code 2, Ctrl-C as 130, bugs with their traceback."""
+    # Decided before parsing, so that an error while parsing is covered too.
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except HarembedError as e:
+        if debug:
+            traceback.print_exc()
+        errors.print(f"[bold red]error:[/bold red] {_escape(e.message)}", highlight=False, soft_wrap=True)
+        errors.print(f"[bold]try:[/bold]   {_escape(e.hint)}" if e.hint else "[bold]try:[/bold]   harembed doctor",
+                     highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("\ninterrupted: finished stages are kept; the same command goes on where it stopped.")
+        sys.exit(130)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text.replace("\n", " "))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""report.json: every figure of a run under a stable key, and beside it where it comes from.
+
+A figure `macs` has a sibling `macs_provenance`, one of
+
+counted      follows from the network alone (MACs, parameters, planned bytes)
+evaluated    computed on recordings by the integer program's reference (scores, noise)
+simulated    the very firmware image ran on a simulator (instructions, stack, bytes written)
+estimated    a formula over counted or simulated figures, its error stated (modelled cycles, latency)
+measured     a board did it
+
+KEYS is the documentation; a test holds it against real reports.
+"""
+
+from typing import Any
+
+import harembed
+from harembed.errors import RunError
+from harembed.rundir import RunDir
+
+FORMAT_VERSION = 1
+
+# key: (meaning and unit, provenance; "" where a fact is not a figure)
+KEYS: dict[str, tuple[str, str]] = {
+    "format_version": ("of this file", ""),
+    "harembed": ("version that wrote it", ""),
+    "board": ("name, title and limits of the board", ""),
+    "dataset": ("name, title, channels, classes, subjects, windows, citation, licence, notice", ""),
+    "protocol": ("window and hop in samples, split in words, metric, whether it leaks", ""),
+    "seeds": ("run: the seed that everything random was derived from", ""),
+    "settings": ("what the run was asked for", ""),
+    "architecture": ("the chosen network as plain data, and `text`, one line", ""),
+    "graph_id": ("16 hex digits that name the integer program", ""),
+    "macs": ("multiply-accumulates of one inference", "counted"),
+    "parameters": ("weights and biases after batch-norm folding", "counted"),
+    "macro_f1_float": ("test subjects, float branch, same epochs and recipe as int8", "evaluated"),
+    "macro_f1_ptq": ("test subjects, int8 by post-training quantisation alone", "evaluated"),
+    "macro_f1_int8": ("test subjects, int8 after quantisation-aware training", "evaluated"),
+    "macro_f1_validation_int8": ("validation subjects, int8", "evaluated"),
+    "accuracy_int8": ("test subjects", "evaluated"),
+    "weighted_f1_int8": ("test subjects", "evaluated"),
+    "scores": ("per class and confusion matrices, by split and arithmetic", "evaluated"),
+    "peak_ram_bytes": ("arena by the memory plan, input and output included", "counted"),
+    "peak_ram_lower_bound_bytes": ("largest live set; no plan can be smaller", "counted"),
+    "peak_ram_elf_bytes": ("size of the arena in the firmware image", "counted"),
+    "peak_ram_simulated_bytes": ("highest arena byte written, plus one", "simulated"),
+    "ram_static_bytes": (".data and .bss of the image: arena, buffers, application", "counted"),
+    "flash_bytes": ("of the image: code, weights, tables, vectors", "counted"),
+    "sections": ("bytes by section of the ELF file", "counted"),
+    "stack_bytes": ("high-water mark while the image answered a load and an inference", "simulated"),
+    "instructions": ("executed by one inference, input quantisation excluded", "simulated"),
+    "cycles_modelled": ("by the cycle model of the board file, see cycle_model", "estimated"),
+    "cycle_model": ("coefficients, error and validity of the cycle model", ""),
+    "latency_us": ("cycles_modelled over the clock", "estimated"),
+    "clock_hz": ("as the firmware reads it back from the (simulated) clock registers", "simulated"),
+    "layers": ("by node: op, output shape, MACs, bytes of weights and output, instructions, SQNR in dB", ""),
+    "memory_plan": ("buffers with offset, bytes, first and last node", "counted"),
+    "parity": ("windows, random, mismatches, and each target compared with ==", "simulated"),
+    "onnx": ("the QDQ export in onnxruntime: same_class of windows, max_logit_deviation in steps", "evaluated"),
+    "candidates": ("what the search scored, by id", ""),
+    "search": ("curves by epoch, chosen candidate, Pareto front", ""),
+    "training": ("curves by epoch of float, float branch and QAT", ""),
+    "toolchain": ("compiler that built the image", ""),
+    "build": ("path of the image inside the run folder", ""),
+}
+
+
+def collect(run: RunDir) -> dict[str, Any]:
+    """Gather the facts of a finished run from the files of its stages.
+
+    Raises
+    ------
+    RunError    a stage has not run, or its file is damaged
+    """
+    data, search, training = (run.read_json(f"{n}.json") for n in ("data", "search", "training"))
+    scores, firmware, parity = (run.read_json(f"{n}.json") for n in ("scores", "firmware", "parity"))
+    profile, model = run.read_json("profile.json"), run.read_json("model.json")
+    test = scores["test"]
+    values: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "harembed": harembed.__version__,
+        "board": firmware["board"],
+        "dataset": {k: v for k, v in data.items() if k != "protocol"},
+        "protocol": data["protocol"],
+        "seeds": {"run": search["settings"]["seed"]},
+        "settings": search["settings"],
+        "architecture": model["architecture"],
+        "graph_id": model["graph_id"],
+        "macs": model["macs"],
+        "parameters": model["parameters"],
+        "macro_f1_float": test["float"]["macro_f1"],
+        "macro_f1_ptq": test["ptq"]["macro_f1"],
+        "macro_f1_int8": test["int8"]["macro_f1"],
+        "macro_f1_validation_int8": scores["validation"]["int8"]["macro_f1"],
+        "accuracy_int8": test["int8"]["accuracy"],
+        "weighted_f1_int8": test["int8"]["weighted_f1"],
+        "scores": scores,
+        "peak_ram_bytes": model["arena_bytes"],
+        "peak_ram_lower_bound_bytes": model["lower_bound_bytes"],
+        "peak_ram_elf_bytes": firmware["arena_bytes"],
+        "peak_ram_simulated_bytes": profile["arena_bytes_written"],
+        "ram_static_bytes": firmware["ram_static_bytes"],
+        "flash_bytes": firmware["flash_bytes"],
+        "sections": firmware["sections"],
+        "stack_bytes": profile["stack_bytes"],
+        "instructions": profile["instructions"],
+        "cycles_modelled": profile["cycles_modelled"],
+        "cycle_model": profile["cycle_model"],
+        "latency_us": profile["latency_us"],
+        "clock_hz": profile["clock_hz"],
+        "layers": _layers(model["layers"], profile["nodes"], scores["noise"]),
+        "memory_plan": model["memory_plan"],
+        "parity": parity,
+        "onnx": parity["onnx"],
+        "candidates": search["candidates"],
+        "search": {k: search[k] for k in ("chosen", "front", "curves", "seconds")},
+        "training": training,
+        "toolchain": firmware["toolchain"],
+        "build": {"elf": firmware["elf"], "bin": firmware["bin"]},
+    }
+    return _with_provenance(values)
+
+
+def _with_provenance(values: dict[str, Any]) -> dict[str, Any]:
+    missing = KEYS.keys() ^ values.keys()
+    if missing:
+        raise RunError(f"The report's keys and their documentation differ: {', '.join(sorted(missing))}.")
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        result[key] = value
+        if KEYS[key][1]:
+            result[f"{key}_provenance"] = KEYS[key][1]
+    return result
+
+
+def _layers(layers: list[dict[str, Any]], nodes: list[dict[str, Any]],
+            noise: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a node: what it is (counted), what it cost (simulated), how well it is quantised (evaluated)."""
+    sqnr = {n["tensor"]: n["sqnr_db"] for n in noise}
+    cost = {n["name"]: n for n in nodes}
+    rows = []
+    for layer in layers:
+        simulated = cost.get(layer["name"], {})
+        rows.append({**layer, "instructions": simulated.get("instructions"),
+                     "cycles_modelled": simulated.get("cycles_modelled"), "sqnr_db": sqnr.get(layer["output"])})
+    return rows

@@ -1,0 +1,90 @@
+"""The facts of a run as one self-contained HTML page."""
+
+from typing import Any
+
+import jinja2
+
+from harembed.report import charts
+from harembed.resources import resource_dir
+
+ARITHMETICS = (("float", "float32, batch-norm folded, trained as long as int8"),
+               ("ptq", "int8 by calibration alone, no training"),
+               ("int8", "int8 after quantisation-aware training: what the firmware computes"))
+
+
+def render(facts: dict[str, Any]) -> str:
+    """Render the page.
+
+    Parameters
+    ----------
+    facts : dict    as harembed.report.facts.collect makes it
+
+    Returns
+    -------
+    str    HTML; refers to nothing outside itself
+    """
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(resource_dir("templates") / "report"),
+                                     autoescape=True, undefined=jinja2.StrictUndefined,
+                                     trim_blocks=True, lstrip_blocks=True)
+    environment.filters["thousands"] = lambda n: f"{round(n):,}".replace(",", "\u202f")
+    return environment.get_template("report.html.j2").render(
+        facts=facts, title=f"{facts['dataset']['name']} on {facts['board']['name']}: harembed report",
+        charts=_charts(facts), arithmetics=ARITHMETICS, classes=_classes(facts),
+        candidates=sorted(facts["candidates"], key=lambda c: -c["macro_f1"]), usage=_usage(facts),
+        channels=_channels(facts), flash=flash_commands(facts))
+
+
+def flash_commands(facts: dict[str, Any]) -> list[str]:
+    """What to type to bring the image onto the board, one line a tool."""
+    flash = facts["board"].get("flash_tools") or {}
+    elf, binary = facts["build"]["elf"], facts["build"]["bin"]
+    lines = []
+    if flash.get("openocd_config"):
+        lines.append(f'openocd -f {flash["openocd_config"]} -c "program {elf} verify reset exit"')
+    if flash.get("pyocd_target"):
+        lines.append(f"pyocd flash --target {flash['pyocd_target']} {elf}")
+    if flash.get("mass_storage_label"):
+        lines.append(f"cp {binary} /media/$USER/{flash['mass_storage_label']}/")
+    return lines or ["this target is a program of the host: nothing to flash"]
+
+
+def _charts(facts: dict[str, Any]) -> dict[str, Any]:
+    # The SVG texts are ours, not the user's: they enter unescaped.
+    from markupsafe import Markup
+
+    labels = facts["dataset"]["classes"]
+    search = facts["search"]
+    plan = facts["memory_plan"]
+    layers = [x for x in facts["layers"] if x["instructions"]]
+    return {
+        "confusion": Markup(charts.confusion(facts["scores"]["test"]["int8"]["confusion"], labels)),
+        "pareto": Markup(charts.pareto(facts["candidates"], search["front"], search["chosen"],
+                                       facts["settings"]["macs"])),
+        "search": [{"svg": Markup(charts.curves(c["series"], c["ylabel"])), "caption": c["caption"]}
+                   for c in search["curves"]],
+        "training": [{"svg": Markup(charts.curves(c["series"], c["ylabel"])), "caption": c["caption"]}
+                     for c in facts["training"]["curves"]],
+        "memory": Markup(charts.memory(plan["buffers"], facts["peak_ram_bytes"], [x["name"] for x in facts["layers"]])),
+        "instructions": Markup(charts.layer_bars([x["name"] for x in layers], [x["instructions"] for x in layers],
+                                                 "instructions")) if layers else "",
+    }
+
+
+def _classes(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    test = facts["scores"]["test"]
+    return [{"name": name, "windows": sum(test["int8"]["confusion"][i]), "int8": test["int8"]["f1_by_class"][i],
+             "float": test["float"]["f1_by_class"][i]} for i, name in enumerate(facts["dataset"]["classes"])]
+
+
+def _usage(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    board = facts["board"]
+    return [{"name": "flash", "used": facts["flash_bytes"], "limit": board["flash_bytes"]},
+            {"name": "RAM, all static data and the stack", "limit": board["ram_bytes"],
+             "used": facts["ram_static_bytes"] + facts["stack_bytes"]},
+            {"name": "arena against the search's RAM budget", "used": facts["peak_ram_bytes"],
+             "limit": board["ram_budget_bytes"]}]
+
+
+def _channels(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    used = set(facts["architecture"]["channels"])
+    return [{**c, "used": i in used} for i, c in enumerate(facts["dataset"]["channels"])]

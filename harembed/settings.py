@@ -1,0 +1,69 @@
+"""What a run was asked for: validated, unknown keys refused, stored as run.toml in its folder."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harembed.errors import RunError, unknown_name
+
+
+class RunSettings(BaseModel):
+    """Every value that changes the result of a run; paths and terminal options are not among them.
+
+    A budget of None means the board's own (RAM) or none (latency).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    board: str = "nucleo_l552ze_q"
+    dataset: str = "watch"
+    seed: int = Field(0, ge=0, description="of the search, training and all splits")
+    strategy: Literal["sftnas"] = "sftnas"
+    ram: int | None = Field(None, gt=0, description="bytes of arena; default: the board's")
+    macs: int = Field(200_000, gt=0, description="multiply-accumulates of one inference, at most")
+    latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")
+    beta1: float | None = Field(None, ge=0, description="weight of the complexity loss (eq. 10); default: a ladder")
+    beta2: float = Field(1.0, ge=0, description="weight of the memory loss (eq. 10)")
+    search_epochs: int | None = Field(None, gt=0, description="of each super-net; default: by size of the data")
+    float_epochs: int = Field(40, gt=0, description="of the final training before the branches")
+    qat_epochs: int = Field(16, gt=0, description="of each branch: float and quantisation-aware")
+    window: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
+    hop: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
+    split: str | None = Field(None, description="default: the dataset's protocol")
+
+    def to_toml(self) -> str:
+        """Stable text: the same settings give the same bytes."""
+        lines = [f"{k} = {json.dumps(v)}" for k, v in self.model_dump().items() if v is not None]
+        return "\n".join(lines) + "\n"
+
+
+def load_settings(path: Path | None, overrides: dict[str, Any]) -> RunSettings:
+    """Settings from a TOML file and from options given by hand, which win.
+
+    Raises
+    ------
+    RunError    names the file, the key, and the nearest known key or the allowed range
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text())
+        except OSError as e:
+            raise RunError(f"Cannot read {path}: {e.strerror}.", "Give a readable TOML file to --settings.") from e
+        except tomllib.TOMLDecodeError as e:
+            raise RunError(f"{path} is not valid TOML: {e}.", "Correct the line that it names.") from e
+        values.pop("format_version", None)
+    where = str(path) if path else "The options"
+    try:
+        return RunSettings(**{**values, **{k: v for k, v in overrides.items() if v is not None}})
+    except ValidationError as e:
+        first = e.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise RunError(f"{where}: {unknown_name('setting', key, list(RunSettings.model_fields))}",
+                           "Remove or correct the key.") from e
+        raise RunError(f"{where}: {key}: {first['msg']} (got {first['input']!r}).",
+                       "See `harembed search --help`.") from e
