@@ -33,8 +33,9 @@ class Interpreter:
             arrays = [live[t] if t else None for t in node.inputs]
             results = OPS[node.op].reference(prepared.params, arrays)
             for name, array in zip(node.outputs, results, strict=True):
-                live[name] = array
-                yield name, array
+                # Operators leave axes of length 1 to us: kernels see flat memory and do not know keep_dims.
+                live[name] = array.reshape(len(array), *self.graph[name].shape[1:])
+                yield name, live[name]
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """The graph's outputs, each [N, ...]."""

@@ -1,10 +1,15 @@
-"""conv_2d in a .tflite."""
+"""conv_2d, depthwise_conv_2d and fully_connected in a .tflite."""
 
+from typing import Any
+
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from harembed.errors import GraphError
 from harembed.export.tflite_ops.base import FileOperator, TfliteOp, Written, without_absent_tail
 from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops.conv import Conv2DAttrs
+from harembed.ir.ops.dense import FullyConnectedAttrs
 
 PADDING = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
 ACTIVATION = {
@@ -14,28 +19,58 @@ ACTIVATION = {
 }
 
 
+def _sliding(options: Any, attrs: Conv2DAttrs) -> Any:
+    """Fill in the options that both convolutions share."""
+    options.padding = PADDING[attrs.padding]
+    options.strideH, options.strideW = attrs.stride
+    options.dilationHFactor, options.dilationWFactor = attrs.dilation
+    options.fusedActivationFunction = ACTIVATION[attrs.activation]
+    return options
+
+
 def _write_conv(graph: IntGraph, node: Node) -> Written:
-    a = node.attrs
-    options = schema.Conv2DOptionsT()
-    options.padding = PADDING[a.padding]
-    options.strideH, options.strideW = a.stride
-    options.dilationHFactor, options.dilationWFactor = a.dilation
-    options.fusedActivationFunction = ACTIVATION[a.activation]
-    return Written(without_absent_tail(node.inputs), options)
+    return Written(_with_bias(graph, node), _sliding(schema.Conv2DOptionsT(), node.attrs))
 
 
-def read_conv_attrs(op: FileOperator) -> Conv2DAttrs:
-    """The options that conv_2d and depthwise_conv_2d share."""
-    return Conv2DAttrs(
+def _write_depthwise(graph: IntGraph, node: Node) -> Written:
+    options = _sliding(schema.DepthwiseConv2DOptionsT(), node.attrs)
+    options.depthMultiplier = graph[node.inputs[1]].shape[3] // graph[node.inputs[0]].shape[3]
+    return Written(_with_bias(graph, node), options)
+
+
+def _with_bias(graph: IntGraph, node: Node) -> tuple[str | np.ndarray, ...]:
+    """Inputs of a convolution, a bias of zeros where there is none: LiteRT refuses a convolution without."""
+    x, w, bias = node.inputs
+    return x, w, bias or np.zeros(graph[node.outputs[0]].shape[-1], np.int32)
+
+
+def _read_conv(op: FileOperator) -> tuple[tuple[str, ...], Conv2DAttrs]:
+    attrs = Conv2DAttrs(
         stride=(op.option("strideH"), op.option("strideW")),
         dilation=(op.option("dilationHFactor"), op.option("dilationWFactor")),
         padding=op.choice("padding", PADDING),
         activation=op.choice("fusedActivationFunction", ACTIVATION),
     )
+    return (op.name(0), op.name(1), op.name(2)), attrs
 
 
-def _read_conv(op: FileOperator) -> tuple[tuple[str, ...], Conv2DAttrs]:
-    return (op.name(0), op.name(1), op.name(2)), read_conv_attrs(op)
+def _write_dense(graph: IntGraph, node: Node) -> Written:
+    options = schema.FullyConnectedOptionsT()
+    options.fusedActivationFunction = ACTIVATION[node.attrs.activation]
+    options.keepNumDims = node.attrs.keep_num_dims
+    return Written(without_absent_tail(node.inputs), options)
+
+
+def _read_dense(op: FileOperator) -> tuple[tuple[str, ...], FullyConnectedAttrs]:
+    if op.option("weightsFormat") != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
+        raise GraphError(f"{op.where}: shuffled weights are not supported.")
+    # TFLM looks at the declared output alone, and converters leave keepNumDims unset when nothing changes.
+    x, y = op.inputs[0], op.outputs[0]
+    keeps = bool(op.option("keepNumDims")) or (x is not None and len(x.shape) > 2 and y.shape[:-1] == x.shape[:-1])
+    attrs = FullyConnectedAttrs(op.choice("fusedActivationFunction", ACTIVATION), keeps)
+    return (op.name(0), op.name(1), op.name(2)), attrs
 
 
 CONV_2D = TfliteOp("CONV_2D", 3, _write_conv, _read_conv)
+DEPTHWISE_CONV_2D = TfliteOp("DEPTHWISE_CONV_2D", 3, _write_depthwise, _read_conv)
+FULLY_CONNECTED = TfliteOp("FULLY_CONNECTED", 4, _write_dense, _read_dense)

@@ -1,0 +1,55 @@
+"""Pooling, mean and relu in a .tflite."""
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from harembed.export.tflite_ops.base import FileOperator, TfliteOp, Written
+from harembed.export.tflite_ops.convolution import ACTIVATION, PADDING
+from harembed.ir.graph import IntGraph, Node
+from harembed.ir.ops.mean import MeanAttrs
+from harembed.ir.ops.pool import Pool2DAttrs
+
+
+def _write_pool(graph: IntGraph, node: Node) -> Written:
+    a = node.attrs
+    options = schema.Pool2DOptionsT()
+    options.padding = PADDING[a.padding]
+    options.filterHeight, options.filterWidth = a.window
+    options.strideH, options.strideW = a.stride
+    options.fusedActivationFunction = ACTIVATION[a.activation]
+    return Written(node.inputs, options)
+
+
+def _read_pool(op: FileOperator) -> tuple[tuple[str, ...], Pool2DAttrs]:
+    return (op.name(0),), Pool2DAttrs(
+        window=(op.option("filterHeight"), op.option("filterWidth")),
+        stride=(op.option("strideH"), op.option("strideW")),
+        padding=op.choice("padding", PADDING),
+        activation=op.choice("fusedActivationFunction", ACTIVATION),
+    )
+
+
+def _write_mean(graph: IntGraph, node: Node) -> Written:
+    options = schema.ReducerOptionsT()
+    options.keepDims = node.attrs.keep_dims
+    return Written((*node.inputs, np.array(node.attrs.axes, np.int32)), options)
+
+
+def _read_mean(op: FileOperator) -> tuple[tuple[str, ...], MeanAttrs]:
+    rank = 0 if op.inputs[0] is None else len(op.inputs[0].shape)
+    axes = {int(a) + (rank if a < 0 else 0) for a in op.constant(1).ravel()}
+    return (op.name(0),), MeanAttrs(tuple(sorted(axes)), bool(op.option("keepDims")))
+
+
+def _write_relu(graph: IntGraph, node: Node) -> Written:
+    return Written(node.inputs)
+
+
+def _read_relu(op: FileOperator) -> tuple[tuple[str, ...], None]:
+    return (op.name(0),), None
+
+
+AVERAGE_POOL_2D = TfliteOp("AVERAGE_POOL_2D", 2, _write_pool, _read_pool)
+MAX_POOL_2D = TfliteOp("MAX_POOL_2D", 2, _write_pool, _read_pool)
+MEAN = TfliteOp("MEAN", 2, _write_mean, _read_mean)
+RELU = TfliteOp("RELU", 2, _write_relu, _read_relu)
