@@ -19,7 +19,7 @@ class Scores:
     accuracy: float
     class_f1: np.ndarray  # [classes] float
     confusion: np.ndarray  # [classes, classes] int: row truth, column prediction
-    calibration_error: float | None  # expected calibration error, 15 bins (Guo et al. 2017); None without probabilities
+    calibration_error: float | None  # expected, 15 bins (Guo et al. 2017); None without probabilities
 
 
 def scores(predicted: np.ndarray, truth: np.ndarray, classes: int,

@@ -1,0 +1,126 @@
+"""From a trained network to int8: fold batch norm, choose ranges, fine-tune with fake quantisation.
+
+A float and an int8 network are comparable only if all else is equal. So both start from the same trained
+network, both are fine-tuned for the same epochs by the same recipe and seed, and both are the same folded layers:
+one with the quantisers off, the other with them on. Post-training quantisation is the float branch with ranges
+chosen and no further training.
+"""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harembed.errors import GraphError
+from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation
+from harembed.nn.lstm import Lstm
+from harembed.nn.quant import Mode, quantizers, set_mode
+from harembed.nn.quant_attention import QuantSensorAttention, QuantSensorFusion, QuantTemporalAggregation
+from harembed.nn.quant_layers import QuantConv, QuantDense, QuantDropout, QuantMean, QuantNet
+from harembed.nn.quant_lstm import QuantLstm
+from harembed.nn.temporal import ConvNorm, MeanOverTime
+from harembed.train.loop import History, State, train
+from harembed.train.recipe import Recipe
+
+# A layer of a floating-point network to its quantised twin, given its name. A new layer is one line.
+TWINS: dict[type[nn.Module], Callable[[Any, str], nn.Module]] = {
+    ConvNorm: QuantConv.from_float,
+    MeanOverTime: lambda layer, name: QuantMean(name),
+    nn.Linear: QuantDense,
+    nn.Dropout: lambda layer, name: QuantDropout(layer.p),
+    SensorAttention: QuantSensorAttention,
+    SensorFusion: QuantSensorFusion,
+    Lstm: QuantLstm,
+    TemporalAggregation: QuantTemporalAggregation,
+}
+CALIBRATION_WINDOWS = 512
+RANGES_FROZEN_FROM = 0.75  # share of the fine-tuning after which ranges stay as they are
+
+
+@dataclass(frozen=True, eq=False)
+class Branches:
+    """What fine-tuning yields: three networks of one architecture, in evaluation mode."""
+
+    float_net: QuantNet  # Mode.FLOAT
+    ptq_net: QuantNet  # Mode.INT8: float_net's weights, quantised after training
+    qat_net: QuantNet  # Mode.INT8: trained with quantisation
+    float_history: History
+    qat_history: History
+
+
+def quantise(model: nn.Sequential) -> QuantNet:
+    """The quantised twin of a trained network, with copied weights and folded batch norm, in Mode.FLOAT.
+
+    It computes what `model` computes in evaluation, up to float rounding, until calibrate() and a change of mode.
+
+    Raises
+    ------
+    GraphError    a layer has no twin
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, layer in model.named_children():
+        if type(layer) not in TWINS:
+            raise GraphError(f"Layer {name!r} ({type(layer).__name__}) cannot be quantised.",
+                             f"Known layers: {', '.join(t.__name__ for t in TWINS)}. Other networks come in as int8 "
+                             ".tflite files from another tool: `harembed import FILE.tflite`.")
+        layers[name] = TWINS[type(layer)](layer, name)
+    return QuantNet(layers).eval()
+
+
+@torch.no_grad()
+def calibrate(net: QuantNet, x: Tensor, windows: int = CALIBRATION_WINDOWS) -> None:
+    """Choose every activation's range on windows spread evenly over x, then leave the network in Mode.INT8.
+
+    Parameters
+    ----------
+    x : [N, 1, S, T] float32    training windows, not augmented
+    """
+    training = net.training
+    net.eval()
+    set_mode(net, Mode.CALIBRATE)
+    net(x[:: max(1, len(x) // windows)][:windows])
+    for quantizer in quantizers(net):
+        quantizer.choose_range()
+    set_mode(net, Mode.INT8)
+    net.train(training)
+
+
+def fine_tune(net: QuantNet, mode: Mode, x: Tensor, y: Tensor, recipe: Recipe, seed: int,
+              progress: Callable[[int, dict[str, float]], None] | None = None,
+              checkpoint: Callable[[State], None] | None = None, resume: State | None = None) -> History:
+    """Train a folded network on, in floating point or with fake quantisation; in place.
+
+    In Mode.INT8 the ranges are chosen anew before each epoch until RANGES_FROZEN_FROM of them, then stay.
+    """
+    set_mode(net, mode)
+
+    def renew(epoch: int) -> None:
+        if mode is Mode.INT8 and (epoch == 0 or epoch < RANGES_FROZEN_FROM * recipe.epochs):
+            calibrate(net, x)
+
+    return train(net, x, y, recipe, seed, progress=progress, checkpoint=checkpoint, resume=resume, each_epoch=renew)
+
+
+def fine_tuning(recipe: Recipe, epochs: int, share: float = 0.1) -> Recipe:
+    """The recipe of the second phase: `epochs` at a peak of `share` of the learning rate, all else as before."""
+    return replace(recipe, epochs=epochs, learning_rate=recipe.learning_rate * share)
+
+
+def branch(model: nn.Sequential, x: Tensor, y: Tensor, recipe: Recipe, seed: int) -> Branches:
+    """Fine-tune a trained network twice, in floating point and in int8, by the same recipe and seed.
+
+    Parameters
+    ----------
+    model : trained    see harembed.train.loop.train
+    recipe : of the fine-tuning    see fine_tuning
+    """
+    float_net, qat_net = quantise(model), quantise(model)
+    float_history = fine_tune(float_net, Mode.FLOAT, x, y, recipe, seed)
+    qat_history = fine_tune(qat_net, Mode.INT8, x, y, recipe, seed)
+    ptq_net = copy.deepcopy(float_net)
+    calibrate(ptq_net, x)
+    return Branches(float_net, ptq_net, qat_net, float_history, qat_history)
