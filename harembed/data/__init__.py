@@ -1,0 +1,55 @@
+"""Datasets: a name, with a variant or a path after a colon, becomes windows of int16 counts.
+
+To add one: a file with a function Request -> Dataset, and a line in DATASETS.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from harembed.data.csv import load_csv
+from harembed.data.dataset import Dataset, Request
+from harembed.data.motionsense import load_motionsense
+from harembed.data.uci_har import load_uci_har
+from harembed.data.watch import load_watch
+from harembed.errors import DataError, unknown_name
+
+DATASETS: dict[str, Callable[[Request], Dataset]] = {
+    "watch": load_watch,
+    "uci-har": load_uci_har,
+    "motionsense": load_motionsense,
+    "csv": load_csv,
+}
+# What a user can type, with one line on each.
+SPECS: dict[str, str] = {
+    "watch": "smartwatch shoulder exercises, 7 classes, 10 people; comes with the installation (default)",
+    "uci-har": "UCI-HAR, 9 channels as published, 6 classes, 30 people; no commercial use",
+    "uci-har:raw": "UCI-HAR, total acceleration and gyroscope only: what a device can measure",
+    "motionsense": "MotionSense, 9 channels, 6 classes, 24 people, split by person",
+    "motionsense:raw": "MotionSense, total acceleration and rotation rate only, split by person",
+    "motionsense:trials": "MotionSense, 9 channels, split by trial (people shared)",
+    "csv:PATH": "your own recordings",
+}
+
+
+def load_dataset(spec: str = "watch", data_root: Path | None = None, window: int | None = None,
+                 hop: int | None = None, split: str | None = None) -> Dataset:
+    """Load a dataset.
+
+    Parameters
+    ----------
+    spec : str              one of SPECS
+    data_root : Path        folder with official archives; else HAREMBED_DATA, else the cache, else a download
+    window, hop : int       samples; None: the dataset's own
+    split : str             None: by subject; see harembed.data.split
+
+    Raises
+    ------
+    DataError    unknown name; archive missing or damaged; recordings that do not suit
+    """
+    name, colon, variant = spec.partition(":")
+    if name not in DATASETS:
+        raise DataError(unknown_name("dataset", spec, list(SPECS)), "Use --dataset with one of these names.")
+    for value, what in ((window, "window"), (hop, "hop")):
+        if value is not None and value < 1:
+            raise DataError(f"The {what} is {value} samples.", f"Give --{what} as a positive number.")
+    return DATASETS[name](Request(variant if colon else None, data_root, window, hop, split))

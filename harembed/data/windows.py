@@ -1,0 +1,95 @@
+"""Cut recordings into windows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harembed.data.recording import Recording, Windows
+from harembed.errors import DataError
+
+
+def cut(recording: Recording, window: int, hop: int, start: int = 0) -> Windows:
+    """Cut one recording into windows at start, start + hop, ...; the incomplete tail is dropped.
+
+    The label of a window is the class of most of its samples; of equally many, the smaller class index.
+    A window that is mostly unlabelled is left out.
+
+    Parameters
+    ----------
+    window, hop, start : int    samples; hop < window overlaps
+
+    Returns
+    -------
+    Windows    raw [N, window, C]; N may be 0 only where start is not 0 or nothing is labelled
+
+    Raises
+    ------
+    DataError    window or hop is not positive, or the recording is shorter than one window
+    """
+    length = len(recording.counts)
+    if window < 1 or hop < 1 or start < 0:
+        raise DataError(f"A window of {window} samples with a hop of {hop} from sample {start} cannot be cut.",
+                        "Give --window and --hop as positive numbers of samples.")
+    if window > length:
+        raise DataError(f"Recording {recording.name} has {length} samples ({length / recording.rate_hz:.2f} s), "
+                        f"the window needs {window} ({window / recording.rate_hz:.2f} s).",
+                        f"Use --window {length} or less, or leave that recording out.")
+    starts = np.arange(start, length - window + 1, hop)
+    index = starts[:, None] + np.arange(window)
+    y = _majority(recording.labels[index])
+    kept = y >= 0
+    n = int(kept.sum())
+    return Windows(recording.counts[index[kept]], y[kept], np.full(n, recording.subject),
+                   np.full(n, recording.name))
+
+
+def cut_all(recordings: Sequence[Recording], window: int, hop: int, start: int = 0) -> Windows:
+    """Cut several recordings and join the windows in their order."""
+    return Windows.concatenate([cut(r, window, hop, start) for r in recordings])
+
+
+def fill_up(recordings: Sequence[Recording], window: int, hop: int, needed: int) -> Windows | None:
+    """Cut windows that the regular grid of this hop does not contain, spread evenly over the recordings.
+
+    They serve to compare implementations on more data (parity), never to train or to score: they overlap
+    with the regular windows.
+
+    Parameters
+    ----------
+    needed : int    how many are wanted; fewer come back where the recordings do not hold as many
+
+    Returns
+    -------
+    Windows of at most `needed`, or None if none are needed or there are none
+    """
+    if needed <= 0:
+        return None
+    parts: list[Windows] = []
+    for start in _offsets(hop):
+        parts.append(cut_all(recordings, window, hop, start))
+        if sum(map(len, parts)) >= needed:
+            break
+    if not parts or not sum(map(len, parts)):
+        return None
+    pool = Windows.concatenate(parts)
+    return pool.select(np.unique(np.linspace(0, len(pool) - 1, min(needed, len(pool))).astype(np.int64)))
+
+
+def _offsets(hop: int) -> list[int]:
+    """Starts between two windows: the middle first, then the quarters, and so on."""
+    found: list[int] = []
+    divisor = 2
+    while divisor // 2 < hop:
+        for k in range(1, divisor, 2):
+            offset = k * hop // divisor
+            if offset and offset not in found:
+                found.append(offset)
+        divisor *= 2
+    return found
+
+
+def _majority(labels: np.ndarray) -> np.ndarray:
+    """Most frequent value of each row of [N, T] (>= -1) as int64, the smallest of equals first."""
+    values = np.unique(labels)
+    counts = np.stack([(labels == v).sum(axis=1) for v in values], axis=1) if values.size else np.empty((0, 1))
+    return values[counts.argmax(axis=1)].astype(np.int64) if values.size else np.empty(0, np.int64)
