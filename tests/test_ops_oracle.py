@@ -1,0 +1,85 @@
+"""Every operator at every edge: our reference, TFLM, LiteRT, our .tflite and our C compute the same integers.
+
+A new case is a line in the CASES of its operator; nothing here changes.
+"""
+
+import shutil
+from functools import cache
+
+import numpy as np
+import pytest
+from host_model import HostModel
+
+from harembed.export.oracles import run_litert, run_tflm
+from harembed.export.tflite import write_tflite
+from harembed.export.tflite_import import read_tflite
+from harembed.export.tflite_ops import TFLITE_OPS
+from harembed.ir.graph import IntGraph
+from harembed.ir.interpreter import Interpreter
+from harembed.ir.ops import OPS
+
+# Where LiteRT's reference kernels do other arithmetic than TFLM: the largest difference, in steps.
+LITERT_STEPS = {
+    "fully_connected": 1,  # rounds once where TFLM rounds twice
+    "lstm": 8,  # other sigmoid and tanh than TFLM's tables
+}
+CASES = [pytest.param(op, i, id=f"{op}-{case.name}") for op in OPS for i, case in enumerate(OPS[op].CASES)]
+IN_TFLITE = [p for p in CASES if p.values[0] in TFLITE_OPS]
+WINDOWS = 24
+
+
+@cache
+def computed(op: str, index: int) -> tuple[IntGraph, list[np.ndarray], list[np.ndarray]]:
+    """(graph, full-range inputs with both constant extremes, what the interpreter makes of them)."""
+    rng = np.random.default_rng([index, *op.encode()])
+    graph = OPS[op].CASES[index].build(rng)
+    inputs = []
+    for name in graph.inputs:
+        spec = graph[name]
+        info = np.iinfo(spec.dtype.numpy)
+        x = rng.integers(info.min, info.max + 1, (WINDOWS, *spec.shape[1:])).astype(spec.dtype.numpy)
+        x[0], x[1] = info.min, info.max
+        inputs.append(x)
+    return graph, inputs, Interpreter(graph).run(*inputs)
+
+
+def same(actual: list[np.ndarray], expected: list[np.ndarray]) -> bool:
+    return all(a.dtype == e.dtype and np.array_equal(a.reshape(e.shape), e)
+               for a, e in zip(actual, expected, strict=True))
+
+
+@pytest.mark.parametrize("op, index", IN_TFLITE)
+def test_tflm_computes_the_same(op: str, index: int) -> None:
+    graph, inputs, expected = computed(op, index)
+    assert same(run_tflm(write_tflite(graph), inputs), expected)
+
+
+@pytest.mark.parametrize("op, index", IN_TFLITE)
+def test_litert_computes_the_same(op: str, index: int) -> None:
+    graph, inputs, expected = computed(op, index)
+    for actual, e in zip(run_litert(write_tflite(graph), inputs), expected, strict=True):
+        steps = np.abs(actual.reshape(e.shape).astype(np.int64) - e)
+        assert steps.max() <= LITERT_STEPS.get(op, 0)
+
+
+@pytest.mark.parametrize("op, index", IN_TFLITE)
+def test_tflite_round_trip(op: str, index: int) -> None:
+    graph, inputs, expected = computed(op, index)
+    data = write_tflite(graph)
+    assert data == write_tflite(graph)
+    again = read_tflite(data)
+    assert [n.op for n in again.nodes] == [n.op for n in graph.nodes]
+    assert [n.attrs for n in again.nodes] == [n.attrs for n in graph.nodes]
+    assert same(Interpreter(again).run(*inputs), expected)
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory):
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc on PATH")
+@pytest.mark.parametrize("op, index", CASES)
+def test_generated_c_computes_the_same(op: str, index: int, tmp_path, objects) -> None:
+    graph, inputs, expected = computed(op, index)
+    assert same(HostModel(graph, tmp_path, objects).run(*inputs), expected)
