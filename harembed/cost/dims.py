@@ -1,0 +1,83 @@
+"""The sizes of a network's operators, before the network exists.
+
+Every field is a Number: an int, or a 0-d tensor that carries gradients to the gates and choices of a search
+(Zhou et al., section IV-C). The cost formulas in live_sets.py and macs.py are plain arithmetic over them, so
+that the cost which a search minimises and the cost of what it finds are one and the same text.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from harembed.space import Architecture, ConvTail, Padding, TemporalConv, TinyHarTail, temporal_length
+
+Number = Any  # whatever has + and *
+
+
+@dataclass(frozen=True)
+class ConvDims:
+    """A convolution on [1, rows, length, filters]; rows are sensors in the first stage and 1 behind fusion."""
+
+    present: Number  # 1; 0 for a layer that became an identity and leaves no operator behind
+    rows_in: Number
+    length_in: Number
+    filters_in: Number
+    rows_out: Number
+    length_out: Number
+    filters_out: Number
+    kernel_elements: Number  # height times width of the filter
+
+
+@dataclass(frozen=True)
+class ConvTailDims:
+    """Fusion over the sensors and convolutions over time (fusion first), average over time, linear."""
+
+    convs: tuple[ConvDims, ...]
+    length: Number  # samples that the average sees
+    features: Number
+    classes: int
+    present: Number = 1
+
+
+@dataclass(frozen=True)
+class TinyHarTailDims:
+    """Attention across sensors at every time step, fusion, LSTM, weighted temporal aggregation, linear."""
+
+    sensors: Number
+    length: Number
+    filters: Number
+    hidden: Number
+    classes: int
+    present: Number = 1
+
+
+@dataclass(frozen=True)
+class NetDims:
+    convs: tuple[ConvDims, ...]
+    tail: ConvTailDims | TinyHarTailDims
+
+
+def dims_of(arch: Architecture) -> NetDims:
+    """The integer sizes of an architecture."""
+    sensors = len(arch.channels)
+    convs, length, filters = _chain(arch.convs, sensors, arch.window, 1, arch.padding)
+    if isinstance(arch.tail, TinyHarTail):
+        return NetDims(convs, TinyHarTailDims(sensors, length, filters, arch.tail.hidden, arch.classes))
+    return NetDims(convs, _conv_tail(arch.tail, sensors, length, filters, arch.padding, arch.classes))
+
+
+def _conv_tail(tail: ConvTail, sensors: int, length: int, filters: int, padding: Padding,
+               classes: int) -> ConvTailDims:
+    fusion = ConvDims(1, sensors, length, filters, 1, length, tail.fusion, sensors)
+    convs, length, features = _chain(tail.convs, 1, length, tail.fusion, padding)
+    return ConvTailDims((fusion, *convs), length, features, classes)
+
+
+def _chain(layers: tuple[TemporalConv, ...], rows: int, length: int, filters: int,
+           padding: Padding) -> tuple[tuple[ConvDims, ...], int, int]:
+    """Sizes of consecutive temporal convolutions, and what they leave: (dims, length, filters)."""
+    dims = []
+    for layer in layers:
+        after = temporal_length(length, layer.kernel, layer.stride, padding)
+        dims.append(ConvDims(1, rows, length, filters, rows, after, layer.filters, layer.kernel))
+        length, filters = after, layer.filters
+    return tuple(dims), length, filters

@@ -1,0 +1,75 @@
+"""Bytes that are live while each operator of a network runs.
+
+Zhou et al., eq. 12: mem(op) = mem(input) + mem(output) + extra(op). The peak is the largest over all
+operators; eq. 13 punishes it. The operators are those that export/lower.py emits, so for a derived network
+the peak equals the planner's lower bound (cost/memory.py) exactly, which a test holds.
+"""
+
+from collections.abc import Callable
+from functools import reduce
+
+from harembed.cost.dims import ConvDims, ConvTailDims, NetDims, Number, TinyHarTailDims
+
+CONV_SCRATCH_BYTES = 0  # the own int8 kernel reads its input in place
+LSTM_STATE_BYTES = 3  # per hidden unit: output int8, cell int16
+
+
+def live_sets(net: NetDims) -> list[Number]:
+    """Live bytes of every operator, in order of execution; 0 where a layer became an identity.
+
+    Serves integers and 0-d tensors alike.
+    """
+    t = net.tail
+    if isinstance(t, ConvTailDims):
+        return [_conv(c) for c in net.convs] + [t.present * live for live in _conv_tail(t)]
+    state = LSTM_STATE_BYTES * t.hidden  # survives the inference, so it is live from first to last
+    stage = [c.present * (_conv(c) + t.present * state) for c in net.convs]
+    return stage + [t.present * (live + state) for live in _tinyhar_tail(t)]
+
+
+def peak_bytes(net: NetDims, maximum: Callable[[Number, Number], Number] = max) -> Number:
+    """PMem of eq. 13: the largest live set. `maximum` is torch.maximum when the sizes are tensors."""
+    return reduce(maximum, live_sets(net))
+
+
+def _conv(c: ConvDims) -> Number:
+    input_bytes = c.rows_in * c.length_in * c.filters_in
+    output_bytes = c.rows_out * c.length_out * c.filters_out
+    return c.present * (input_bytes + output_bytes + CONV_SCRATCH_BYTES)
+
+
+def _conv_tail(t: ConvTailDims) -> list[Number]:
+    average = t.length * t.features + t.features
+    linear = t.features + t.classes
+    return [*(_conv(c) for c in t.convs), average, linear]
+
+
+def _tinyhar_tail(t: TinyHarTailDims) -> list[Number]:
+    """In the order of export/lower.py; where two numbers are added, the first outlives the operator."""
+    x = t.sensors * t.length * t.filters
+    scores = t.length * t.sensors * t.sensors
+    steps = t.length * t.hidden
+    attention = [
+        x + x,  # transpose
+        x + x,  # query
+        x + 2 * x,  # key, beside the query
+        x + 3 * x,  # value
+        x + 3 * x + scores,  # keys times queries
+        2 * x + 2 * scores,  # softmax, beside the values
+        2 * x + x + scores,  # weights times values
+        x + 2 * x,  # residual sum
+    ]
+    recurrent = [x + steps, steps, steps + steps]  # fusion, reshape (a view), LSTM
+    aggregation = [
+        steps + steps,  # fc_1
+        steps + 2 * steps,  # tanh
+        steps + steps + t.length,  # fc_2
+        steps + t.length,  # reshape (a view)
+        steps + 2 * t.length,  # softmax over time
+        steps + t.length + t.hidden,  # weighted sum
+        steps + 2 * t.hidden,  # times gamma
+        steps + t.hidden,  # reshape (a view)
+        steps + 2 * t.hidden,  # last step
+        3 * t.hidden,  # sum of both
+    ]
+    return [*attention, *recurrent, *aggregation, t.hidden + t.classes]

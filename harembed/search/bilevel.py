@@ -1,0 +1,182 @@
+"""Training the super-net: weights and gates on some subjects, the architecture on others (Zhou et al., IV-C)."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from harembed.cost.live_sets import peak_bytes
+from harembed.cost.macs import layer_macs
+from harembed.models.supernet import Choice, SuperNet
+from harembed.nn.gumbel import temperature
+from harembed.search.candidate import architecture_id, derived_seed
+from harembed.search.derive import derive_architecture
+from harembed.search.settings import BilevelSettings
+from harembed.space import Architecture
+from harembed.train.augment import gain_and_offset
+from harembed.train.recipe import Recipe
+
+Progress = Callable[[str, int, int, dict[str, Any]], None]  # stage, done, of, figures
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Normalised windows of two groups of training subjects."""
+
+    x: Tensor  # [N, 1, S, T] float32, for weights and gates
+    y: Tensor  # [N] int64
+    x_alpha: Tensor  # of held-out subjects, for the architecture
+    y_alpha: Tensor
+
+
+@dataclass(frozen=True)
+class Proposal:
+    architecture: Architecture
+    origin: dict[str, Any]  # epoch, beta1, drawn ("most likely" or "sample")
+
+    @property
+    def id(self) -> str:
+        return architecture_id(self.architecture)
+
+
+class Bilevel:
+    """One training of a super-net that can be stopped and resumed at any epoch.
+
+    Every epoch draws its random numbers from a seed of its own, so the state between two epochs is the
+    weights, the optimisers and the epoch's number; no state of a random generator needs to be kept.
+    """
+
+    def __init__(self, net: SuperNet, split: Split, settings: BilevelSettings, recipe: Recipe, seed: int,
+                 ram_bytes: float, macs: float, samples: int) -> None:
+        self.net, self.split, self.settings, self.recipe = net, split, settings, recipe
+        self.seed, self.ram_bytes, self.macs, self.samples = seed, ram_bytes, macs, samples
+        gates = [g.v for g in net.gates()]
+        alpha = list(net.alpha)
+        special = {id(p) for p in (*gates, *alpha)}
+        weights = [p for p in net.parameters() if id(p) not in special]
+        self.weights_optimizer = torch.optim.Adam([{"params": weights, "lr": settings.weights_lr},
+                                                   {"params": gates, "lr": settings.gates_lr}])
+        self.alpha_optimizer = torch.optim.Adam(alpha, settings.alpha_lr, settings.alpha_betas,
+                                                weight_decay=settings.alpha_weight_decay)
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.weights_optimizer, factor=0.9, patience=10)
+        self.epoch = 0
+        self.proposals: list[Proposal] = []
+        self.history: list[dict[str, float]] = []
+
+    def beta1(self, epoch: int) -> float:
+        ladder = self.settings.beta1
+        return ladder[epoch * len(ladder) // self.settings.epochs]
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train one epoch; at the end of a rung of beta1, propose networks."""
+        epoch, s = self.epoch, self.settings
+        tau = temperature(epoch, s.tau_initial, s.tau_decay, s.tau_floor)
+        beta1 = self.beta1(epoch)
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, "epoch", epoch))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(self.seed, "dropout", epoch))
+            train_loss, alpha_loss = self._alternate(beta1, tau, generator)
+        self.plateau.step(train_loss)
+        self.epoch += 1
+        if self.epoch == s.epochs or self.beta1(self.epoch) != beta1:
+            self._propose(beta1, generator)
+        dims = self.net.dims(self.net.most_likely())
+        entry = {"epoch": epoch, "tau": tau, "beta1": beta1, "train_loss": train_loss, "alpha_loss": alpha_loss,
+                 "macs": float(sum(layer_macs(dims))), "peak_bytes": float(peak_bytes(dims, torch.maximum))}
+        self.history.append(entry)
+        return entry
+
+    def _alternate(self, beta1: float, tau: float, generator: torch.Generator) -> tuple[float, float]:
+        """First-order DARTS: a step of alpha on held-out subjects, a step of weights and gates on the others."""
+        self.net.train()
+        batches = list(_batches(len(self.split.y), self.settings.batch, generator))
+        alpha_batches = _endless(len(self.split.y_alpha), self.settings.batch, generator)
+        sums = [0.0, 0.0]
+        for part in batches:
+            alpha_part = next(alpha_batches)
+            loss = self._loss(self.split.x_alpha[alpha_part], self.split.y_alpha[alpha_part], beta1, tau, generator)
+            self.alpha_optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.alpha_optimizer.step()
+            sums[1] += float(loss.detach())
+            x = gain_and_offset(self.split.x[part], self.recipe.gain, self.recipe.offset, generator)
+            loss = self._loss(x, self.split.y[part], beta1, tau, generator)
+            self.weights_optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.weights_optimizer.step()
+            for gate in self.net.gates():
+                gate.clamp()
+            sums[0] += float(loss.detach())
+        return sums[0] / len(batches), sums[1] / len(batches)
+
+    def _loss(self, x: Tensor, y: Tensor, beta1: float, tau: float, generator: torch.Generator) -> Tensor:
+        """Eq. 10: cross-entropy + beta1 * complexity + beta2 * memory, on one drawn network."""
+        choice = self.net.draw(tau, generator)
+        loss = F.cross_entropy(self.net(x, choice), y, label_smoothing=self.recipe.label_smoothing)
+        if beta1:
+            loss = loss + beta1 * complexity_loss(self.net, choice, self.macs)
+        if self.settings.beta2:
+            loss = loss + self.settings.beta2 * memory_loss(self.net, choice, self.ram_bytes)
+        return loss
+
+    @torch.no_grad()
+    def _propose(self, beta1: float, generator: torch.Generator) -> None:
+        """Note the most likely network and some drawn from alpha, each once."""
+        known = {p.id for p in self.proposals}
+        choices = [(self.net.most_likely(), "most likely")]
+        choices += [(self.net.draw(1.0, generator), "sample") for _ in range(self.samples)]
+        for choice, drawn in choices:
+            proposal = Proposal(derive_architecture(self.net, choice),
+                                {"epoch": self.epoch, "beta1": beta1, "drawn": drawn})
+            if proposal.id not in known:
+                known.add(proposal.id)
+                self.proposals.append(proposal)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `restore` needs: tensors and plain values."""
+        proposals = [{"architecture": p.architecture.to_dict(), "origin": p.origin} for p in self.proposals]
+        return {"epoch": self.epoch, "net": self.net.state_dict(), "weights": self.weights_optimizer.state_dict(),
+                "alpha": self.alpha_optimizer.state_dict(), "plateau": self.plateau.state_dict(),
+                "proposals": json.dumps(proposals), "history": json.dumps(self.history)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.epoch = state["epoch"]
+        self.net.load_state_dict(state["net"])
+        self.weights_optimizer.load_state_dict(state["weights"])
+        self.alpha_optimizer.load_state_dict(state["alpha"])
+        self.plateau.load_state_dict(state["plateau"])
+        self.proposals = [Proposal(Architecture.from_dict(p["architecture"]), p["origin"])
+                          for p in json.loads(state["proposals"])]
+        self.history = json.loads(state["history"])
+
+
+def complexity_loss(net: SuperNet, choice: Choice, reference_macs: float) -> Tensor:
+    """Eq. 11: the sum over layers of squared MACs.
+
+    Departures from the paper: MACs are divided by the budget before squaring (as printed the loss grows to
+    1e10 and drowns the cross-entropy), and the layers of the tail count as well, since they are searched too.
+    """
+    layers = torch.stack([torch.as_tensor(m) for m in layer_macs(net.dims(choice))])
+    return ((layers / reference_macs) ** 2).sum()
+
+
+def memory_loss(net: SuperNet, choice: Choice, limit_bytes: float) -> Tensor:
+    """Eq. 13: log(PMem / L_Mem) where the peak is above the limit, else 0."""
+    peak = peak_bytes(net.dims(choice), torch.maximum)
+    return torch.log(peak / limit_bytes) if float(peak.detach()) > limit_bytes else peak.new_zeros(())
+
+
+def _batches(n: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """All indices once, in random order; a last batch of one is left out (batch norm needs two)."""
+    for part in torch.randperm(n, generator=generator).split(size):
+        if len(part) > 1:
+            yield part
+
+
+def _endless(n: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    while True:
+        yield from _batches(n, size, generator)

@@ -1,0 +1,64 @@
+"""What a search is asked for: limits of the board, and how hard to look."""
+
+from dataclasses import dataclass, field
+
+from harembed.space import Padding
+from harembed.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class BilevelSettings:
+    """The alternation of weights and architecture (Zhou et al., eqs. 8-13). Defaults are the paper's."""
+
+    epochs: int = 200
+    batch: int = 256  # windows
+    weights_lr: float = 1e-4  # Adam; times 0.9 when the training loss did not fall for 10 epochs
+    gates_lr: float = 1e-4  # the same Adam; the paper has one rate for weights and gates
+    alpha_lr: float = 5e-3  # second Adam
+    alpha_betas: tuple[float, float] = (0.5, 0.999)
+    alpha_weight_decay: float = 1e-3
+    threshold: float = 0.5  # of the gates, eq. 3
+    tau_initial: float = 5.0
+    tau_decay: float = 0.05  # per epoch
+    tau_floor: float = 0.2  # not in the paper, see nn/gumbel.py
+    held_out: float = 0.3  # fraction of the training subjects that alpha learns from
+    # Weights of the complexity loss in eq. 10, one after another in rungs of equal length. The paper trains one
+    # super-net for each value; climbing with one super-net gives a front of networks in one training.
+    beta1: tuple[float, ...] = (0.1,)
+    beta2: float = 1.0  # weight of the memory loss in eq. 10; 0 switches memory off, in the choice too
+
+
+# Minutes on two cores instead of hours: an eighth of the epochs, and rates that reach as far in them. One rate for
+# weights and gates would not do: a gate that starts at 1 needs 50 steps at 1e-2 to reach its threshold, but 5,000
+# at 1e-4.
+DESK = BilevelSettings(epochs=24, batch=128, weights_lr=3e-3, gates_lr=1e-2, alpha_lr=3e-2,
+                       beta1=(0.0, 0.03, 0.1, 0.3, 1.0, 3.0), tau_decay=0.1)
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Limits and effort of a search."""
+
+    seed: int = 0
+    ram_bytes: int = 96_000  # L_Mem of eq. 13: the largest live set of the int8 network
+    macs: int = 200_000  # multiply-accumulates of one inference
+    flash_bytes: int | None = None  # constants of the network; None is no limit
+    latency_us: float | None = None  # estimated through macs; None is no limit
+    cycles_per_mac: float = 5.0  # for latency_us; of small convolutions on a Cortex-M33, estimated
+    clock_hz: int = 110_000_000
+    paddings: tuple[Padding, ...] = ("same", "valid")
+    tails: tuple[str, ...] = ("conv", "tinyhar")
+    bilevel: BilevelSettings = DESK
+    samples: int = 4  # networks drawn from alpha at the end of each rung, besides the most likely one
+    candidates: int = 12  # networks that are trained and scored, at most
+    folds: int = 3  # divisions of the training subjects that a finalist is scored on
+    finalists: int = 4
+    recipe: Recipe = field(default_factory=lambda: Recipe(epochs=12))  # of scoring
+    threads: int = 2  # of PyTorch; another number may round differently
+
+    @property
+    def macs_limit(self) -> float:
+        """MACs, and what the latency allows of them."""
+        if self.latency_us is None:
+            return float(self.macs)
+        return min(float(self.macs), self.latency_us * self.clock_hz * 1e-6 / self.cycles_per_mac)

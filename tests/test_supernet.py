@@ -1,0 +1,56 @@
+"""The super-net: a derived network computes what it computed, and costs what it said."""
+
+import pytest
+import torch
+from torch import nn
+
+from harembed.cost.dims import dims_of
+from harembed.cost.live_sets import live_sets, peak_bytes
+from harembed.cost.macs import layer_macs
+from harembed.models import build_model
+from harembed.models.supernet import SuperNet, SuperSpace
+from harembed.search.derive import derive_architecture, derive_weights
+
+
+def shaken_net(tail: str, seed: int, window: int = 50) -> SuperNet:
+    """A super-net with random weights, statistics, attention gains and half of its gates closed."""
+    torch.manual_seed(seed)
+    net = SuperNet(SuperSpace(window, 5, 4, filters=(4, 4, 6, 6, 7, 7), tails=(tail,), fusion=9, hidden=8,
+                              kernels=(1, 3, 5, 7)))
+    with torch.no_grad():
+        for gate in net.gates():
+            gate.v.copy_(torch.rand_like(gate.v))
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.uniform_(-1, 1)
+                module.running_var.uniform_(0.5, 2)
+                module.weight.uniform_(0.5, 2)
+                module.bias.uniform_(-1, 1)
+            if hasattr(module, "gamma"):
+                module.gamma.fill_(0.7)
+    return net.eval()
+
+
+CASES = [(tail, seed) for tail in ("conv", "tinyhar") for seed in range(12)]
+
+
+@pytest.mark.parametrize("tail, seed", CASES)
+def test_derived_network_computes_what_the_supernet_computes(tail, seed):
+    net = shaken_net(tail, seed)
+    choice = net.draw(1.0, torch.Generator().manual_seed(seed))
+    arch = derive_architecture(net, choice)
+    model = build_model(arch)
+    model.load_state_dict(derive_weights(net, choice))
+    x = torch.randn(8, 1, 5, 50)
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(x[:, :, list(arch.channels)]), net(x, choice), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("tail, seed", CASES)
+def test_soft_costs_equal_integer_costs(tail, seed):
+    net = shaken_net(tail, seed)
+    choice = net.draw(1.0, torch.Generator().manual_seed(seed))
+    soft, hard = net.dims(choice), dims_of(derive_architecture(net, choice))
+    assert [int(m) for m in layer_macs(soft) if m] == layer_macs(hard)
+    assert [int(m) for m in live_sets(soft) if m] == live_sets(hard)
+    assert int(peak_bytes(soft, torch.maximum)) == peak_bytes(hard)
