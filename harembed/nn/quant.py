@@ -27,7 +27,15 @@ class Mode(StrEnum):
     INT8 = "int8"
 
 
-class Quantizer(nn.Module):
+class Switched(nn.Module):
+    """A module that computes differently in each Mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mode = Mode.FLOAT
+
+
+class Quantizer(Switched):
     """Fake-quantises one activation tensor.
 
     Parameters
@@ -46,7 +54,6 @@ class Quantizer(nn.Module):
                  bits: int = 8) -> None:
         super().__init__()
         self.name, self.layout, self.fixed, self.bits = name, layout, fixed is not None, bits
-        self.mode = Mode.FLOAT
         self.tap: Tensor | None = None  # the last value seen, where `record` is set
         self.record = False
         self._seen: list[Tensor] = []
@@ -54,8 +61,17 @@ class Quantizer(nn.Module):
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
         self.register_buffer("zero_point", torch.tensor(zero_point, dtype=torch.int32))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, unit: Tensor | None = None) -> Tensor:
+        """Quantise x as the mode says.
+
+        Parameters
+        ----------
+        unit : what 1 in the integer accumulator behind x stands for, broadcastable to x: input scale times weight
+            scale. Given, evaluation rounds twice, as the integers do; training leaves out that costly nicety
+        """
         if self.mode is Mode.INT8:
+            if unit is not None and not self.training:
+                x = twice_rounded(x, self.scale, unit)
             x = fake_quantise(x, self.scale, self.zero_point, self.bits)
         elif self.mode is Mode.CALIBRATE and not self.fixed:
             flat = x.detach().flatten()
@@ -93,6 +109,20 @@ def fake_quantise(x: Tensor, scale: Tensor, zero_point: Tensor, bits: int = 8) -
     """Round to the values that an integer of `bits` can hold, and clip."""
     half = 2 ** (bits - 1)
     return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, -half, half - 1)
+
+
+def twice_rounded(x: Tensor, scale: Tensor, unit: Tensor) -> Tensor:
+    """The first of the two roundings of TFLite's requantisation, so that the second one falls the same way.
+
+    The integers multiply by a mantissa in [0.5, 1), round, then divide by a power of two and round again, ties
+    away from zero. Where that power is small (a first layer over few taps), values that come back at every time
+    step, as a resting sensor's do, land on the other side of a tie, all of them.
+    """
+    ratio = unit / scale
+    step = scale * torch.ldexp(torch.ones_like(ratio), torch.frexp(ratio).exponent.clamp_max(0))
+    rounded = (x / step).round()
+    # A quarter of a step sends exact ties away from zero in the second rounding and changes nothing else.
+    return (rounded + 0.25 * rounded.sign()) * step
 
 
 def int8_qparams(low: float, high: float) -> tuple[float, int]:
@@ -166,7 +196,7 @@ def integer_bias(bias: Tensor, scales: Tensor, input_scale: Tensor) -> Tensor:
 def set_mode(model: nn.Module, mode: Mode) -> None:
     """Switch all quantisers and quantised layers of a network."""
     for module in model.modules():
-        if hasattr(module, "mode"):
+        if isinstance(module, Switched):
             module.mode = mode
 
 

@@ -29,10 +29,16 @@ class QuantSensorAttention(nn.Module):
 
     def forward(self, x: Signal) -> Signal:
         value, scale = x.value.permute(0, 3, 2, 1), x.quantizer.scale
-        query, key, v = (out(F.linear(value, weight(scale)[0])) for out, weight in
-                         ((self.q, self.query), (self.k, self.key), (self.v, self.value)))
-        weights = self.softmax(F.softmax(self.scores(key @ query.transpose(2, 3)), dim=3))
-        return Signal(self.out(value + self.mixed(weights @ v)), self.out)
+        q, k, v = (self._project(value, scale, weight, out) for weight, out in
+                   ((self.query, self.q), (self.key, self.k), (self.value, self.v)))
+        scores = self.scores(k @ q.transpose(2, 3), self.k.scale * self.q.scale)
+        weights = self.softmax(F.softmax(scores, dim=3))
+        return Signal(self.out(value + self.mixed(weights @ v, self.softmax.scale * self.v.scale)), self.out)
+
+    @staticmethod
+    def _project(x: Tensor, scale: Tensor, weight: QuantWeight, out: Quantizer) -> Tensor:
+        kernel = weight(scale)
+        return out(F.linear(x, kernel.weight), kernel.unit)
 
 
 class QuantSensorFusion(nn.Module):
@@ -44,8 +50,8 @@ class QuantSensorFusion(nn.Module):
         self.out = Quantizer(name)
 
     def forward(self, x: Signal) -> Signal:
-        weight, bias = self.kernel(x.quantizer.scale)
-        return Signal(self.out(F.relu(F.linear(x.value.flatten(2), weight, bias))), self.out)
+        weight, bias, unit = self.kernel(x.quantizer.scale)
+        return Signal(self.out(F.relu(F.linear(x.value.flatten(2), weight, bias)), unit), self.out)
 
 
 class QuantTemporalAggregation(nn.Module):
@@ -67,5 +73,6 @@ class QuantTemporalAggregation(nn.Module):
     def forward(self, x: Signal) -> Signal:
         squashed = Signal(self.tanh(torch.tanh(self.fc_1(x).value)), self.tanh)
         weights = self.softmax(F.softmax(self.fc_2(squashed).value.squeeze(2), dim=1))
-        context = self.context((weights[:, None] @ x.value).squeeze(1))
-        return Signal(self.out(x.value[:, -1] + self.scaled(self.gamma * context)), self.out)
+        context = self.context((weights[:, None] @ x.value).squeeze(1), self.softmax.scale * x.quantizer.scale)
+        scaled = self.scaled(self.gamma * context, (self.gamma.detach().abs() * self.context.scale).clamp_min(1e-12))
+        return Signal(self.out(x.value[:, -1] + scaled), self.out)

@@ -1,6 +1,7 @@
 """Quantised twins of the simple layers: convolution, dense, mean, dropout, and the network around them."""
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from harembed.nn.quant import (
     Mode,
     Quantizer,
     Signal,
+    Switched,
     fake_quantise_bias,
     fake_quantise_weight,
     weight_scales,
@@ -18,7 +20,15 @@ from harembed.nn.temporal import ConvNorm, conv_over_time
 from harembed.space import Padding
 
 
-class QuantWeight(nn.Module):
+class Kernel(NamedTuple):
+    """A weight and a bias ready to compute with, and their accumulator's unit (see Quantizer.forward)."""
+
+    weight: Tensor
+    bias: Tensor | None
+    unit: Tensor | None  # [O] or [1]; None without quantisation
+
+
+class QuantWeight(Switched):
     """A weight [O, ...] and a bias [O] or none, fake-quantised together.
 
     Parameters
@@ -31,18 +41,17 @@ class QuantWeight(nn.Module):
         self.weight = nn.Parameter(weight.detach().clone())
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
         self.groups = groups
-        self.mode = Mode.FLOAT
 
     def scales(self, input_scale: Tensor) -> Tensor:
         return weight_scales(self.weight, self.groups, self.bias, input_scale)
 
-    def forward(self, input_scale: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(weight, bias) as the integers have them."""
+    def forward(self, input_scale: Tensor) -> "Kernel":
+        """Weight and bias as the integers have them."""
         if self.mode is not Mode.INT8:
-            return self.weight, self.bias
+            return Kernel(self.weight, self.bias, None)
         scales = self.scales(input_scale)
         bias = None if self.bias is None else fake_quantise_bias(self.bias, scales, input_scale)
-        return fake_quantise_weight(self.weight, scales), bias
+        return Kernel(fake_quantise_weight(self.weight, scales), bias, scales * input_scale)
 
 
 class QuantConv(nn.Module):
@@ -61,8 +70,9 @@ class QuantConv(nn.Module):
         return cls(weight, bias, name, layer.stride, layer.padding)
 
     def forward(self, x: Signal) -> Signal:
-        weight, bias = self.kernel(x.quantizer.scale)
-        return Signal(self.out(F.relu(conv_over_time(x.value, weight, bias, self.stride, self.padding))), self.out)
+        weight, bias, unit = self.kernel(x.quantizer.scale)
+        y = F.relu(conv_over_time(x.value, weight, bias, self.stride, self.padding))
+        return Signal(self.out(y, None if unit is None else unit.view(-1, 1, 1)), self.out)
 
 
 class QuantMean(nn.Module):
@@ -73,7 +83,9 @@ class QuantMean(nn.Module):
         self.out = Quantizer(name)
 
     def forward(self, x: Signal) -> Signal:
-        return Signal(self.out(x.value.mean((2, 3))), self.out)
+        # The integers divide by the power of two below the count, and put the rest of it into the multiplier.
+        power = (x.value.shape[2] * x.value.shape[3]).bit_length() - 1
+        return Signal(self.out(x.value.mean((2, 3)), x.quantizer.scale * 2.0**-power), self.out)
 
 
 class QuantDense(nn.Module):
@@ -85,8 +97,8 @@ class QuantDense(nn.Module):
         self.out = Quantizer(name)
 
     def forward(self, x: Signal) -> Signal:
-        weight, bias = self.kernel(x.quantizer.scale)
-        return Signal(self.out(F.linear(x.value, weight, bias)), self.out)
+        weight, bias, unit = self.kernel(x.quantizer.scale)
+        return Signal(self.out(F.linear(x.value, weight, bias), unit), self.out)
 
 
 class QuantDropout(nn.Module):
@@ -107,15 +119,21 @@ class QuantNet(nn.Module):
     ----------
     input : Quantizer    of the normalised sensor values
     layers : nn.Sequential    each from Signal to Signal
+    count : [S] float32    what one raw count of each sensor channel is worth after normalisation: 1 / deviation;
+        the input's rounding depends on it. Empty if unknown: then it is rounded once
     """
 
-    def __init__(self, layers: "OrderedDict[str, nn.Module]") -> None:
+    count: Tensor
+
+    def __init__(self, layers: "OrderedDict[str, nn.Module]", count: Tensor | None = None) -> None:
         super().__init__()
         self.input = Quantizer("input", "nfst")
         self.layers = nn.Sequential(layers)
+        self.register_buffer("count", torch.empty(0) if count is None else count)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(Signal(self.input(x), self.input)).value
+        unit = self.count.view(-1, 1) if len(self.count) else None
+        return self.layers(Signal(self.input(x, unit), self.input)).value
 
     @torch.no_grad()
     def taps(self, x: Tensor) -> dict[str, Tensor]:

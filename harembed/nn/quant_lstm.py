@@ -5,17 +5,17 @@ int16 in Q3.12 (so within -8 and 8), what comes out Q0.15; the cell int16 at a p
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from harembed.nn.lstm import Lstm
-from harembed.nn.quant import Mode, Quantizer, Signal, fake_quantise
+from harembed.nn.quant import Mode, Quantizer, Signal, Switched, fake_quantise
 from harembed.nn.quant_layers import QuantWeight
 
 GATE_SCALE = 2.0**-12
 SQUASHED_SCALE = 2.0**-15
 
 
-class QuantLstm(nn.Module):
+class QuantLstm(Switched):
     """Lstm's twin: [N, T, I] to [N, T, H]. Gates in PyTorch's order: input, forget, cell, output."""
 
     gate_scale: Tensor
@@ -24,11 +24,10 @@ class QuantLstm(nn.Module):
 
     def __init__(self, layer: Lstm, name: str) -> None:
         super().__init__()
-        lstm = layer.lstm
-        self.input = QuantWeight(lstm.weight_ih_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0, 4)
-        self.recurrent = QuantWeight(lstm.weight_hh_l0, None, 4)
-        self.hidden = lstm.hidden_size
-        self.mode = Mode.FLOAT
+        w_input, w_recurrent, b_input, b_recurrent = layer.lstm.all_weights[0]
+        self.input = QuantWeight(w_input, b_input + b_recurrent, 4)
+        self.recurrent = QuantWeight(w_recurrent, None, 4)
+        self.hidden = layer.lstm.hidden_size
         self.cell = Quantizer(f"{name}.cell", bits=16)
         self.out = Quantizer(name)
         self.register_buffer("gate_scale", torch.tensor(GATE_SCALE), persistent=False)
@@ -36,8 +35,8 @@ class QuantLstm(nn.Module):
         self.register_buffer("zero", torch.tensor(0, dtype=torch.int32), persistent=False)
 
     def forward(self, x: Signal) -> Signal:
-        weight, bias = self.input(x.quantizer.scale)
-        recurrent, _ = self.recurrent(self.out.scale)
+        weight, bias, _ = self.input(x.quantizer.scale)
+        recurrent = self.recurrent(self.out.scale).weight
         from_input = self._gate(x.value @ weight.T + bias)
         h = c = x.value.new_zeros(len(x.value), self.hidden)
         steps = []

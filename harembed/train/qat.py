@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -52,10 +53,15 @@ class Branches:
     qat_history: History
 
 
-def quantise(model: nn.Sequential) -> QuantNet:
+def quantise(model: nn.Sequential, std: np.ndarray | None = None) -> QuantNet:
     """The quantised twin of a trained network, with copied weights and folded batch norm, in Mode.FLOAT.
 
     It computes what `model` computes in evaluation, up to float rounding, until calibrate() and a change of mode.
+
+    Parameters
+    ----------
+    std : [S] float, counts    deviation of the channels that the network uses; makes evaluation equal to the
+        integer graph from the first rounding on
 
     Raises
     ------
@@ -68,7 +74,8 @@ def quantise(model: nn.Sequential) -> QuantNet:
                              f"Known layers: {', '.join(t.__name__ for t in TWINS)}. Other networks come in as int8 "
                              ".tflite files from another tool: `harembed import FILE.tflite`.")
         layers[name] = TWINS[type(layer)](layer, name)
-    return QuantNet(layers).eval()
+    count = None if std is None else torch.from_numpy(1.0 / np.asarray(std, np.float64)).float()
+    return QuantNet(layers, count).eval()
 
 
 @torch.no_grad()
@@ -110,15 +117,17 @@ def fine_tuning(recipe: Recipe, epochs: int, share: float = 0.1) -> Recipe:
     return replace(recipe, epochs=epochs, learning_rate=recipe.learning_rate * share)
 
 
-def branch(model: nn.Sequential, x: Tensor, y: Tensor, recipe: Recipe, seed: int) -> Branches:
+def branch(model: nn.Sequential, x: Tensor, y: Tensor, recipe: Recipe, seed: int,
+           std: np.ndarray | None = None) -> Branches:
     """Fine-tune a trained network twice, in floating point and in int8, by the same recipe and seed.
 
     Parameters
     ----------
     model : trained    see harembed.train.loop.train
     recipe : of the fine-tuning    see fine_tuning
+    std : see quantise
     """
-    float_net, qat_net = quantise(model), quantise(model)
+    float_net, qat_net = quantise(model, std), quantise(model, std)
     float_history = fine_tune(float_net, Mode.FLOAT, x, y, recipe, seed)
     qat_history = fine_tune(qat_net, Mode.INT8, x, y, recipe, seed)
     ptq_net = copy.deepcopy(float_net)

@@ -1,0 +1,144 @@
+"""From a quantised network to the integer graph: one function per layer, in a literal registry.
+
+The graph keeps sensors in H, time in W and filters in C, so an individual convolution reads k * C neighbouring
+bytes; its tensors carry the names of the quantisers that chose their ranges.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from harembed.errors import GraphError
+from harembed.export.lowering import Lowering
+from harembed.ir.graph import IntGraph
+from harembed.ir.input_spec import make_input_spec
+from harembed.ir.ops.conv import Conv2DAttrs, output_length
+from harembed.ir.ops.dense import FullyConnectedAttrs
+from harembed.ir.ops.elementwise import ElementwiseAttrs
+from harembed.ir.ops.matmul import BatchMatMulAttrs
+from harembed.ir.ops.mean import MeanAttrs
+from harembed.ir.ops.rearrange import ReshapeAttrs, TransposeAttrs
+from harembed.ir.ops.slice import last_step
+from harembed.ir.ops.softmax import SoftmaxAttrs
+from harembed.nn.quant import Quantizer
+from harembed.nn.quant_attention import QuantSensorAttention, QuantSensorFusion, QuantTemporalAggregation
+from harembed.nn.quant_layers import QuantConv, QuantDense, QuantDropout, QuantMean, QuantNet, QuantWeight
+from harembed.space import Architecture
+
+
+def lower(model: QuantNet, arch: Architecture, mean: np.ndarray, std: np.ndarray, labels: tuple[str, ...],
+          name: str) -> IntGraph:
+    """Make the integer graph of a quantised network, starting at raw sensor counts.
+
+    Parameters
+    ----------
+    model : calibrated    see harembed.train.qat
+    mean, std : [raw channels] float    counts, as given to harembed.train.loop.normalise
+    labels : names of the classes
+    name : of the graph; becomes the name of the generated C
+
+    Raises
+    ------
+    GraphError    a layer has no lowering; or labels, or statistics, do not fit the architecture
+    """
+    if len(labels) != arch.classes or len(mean) != len(std) or max(arch.channels) >= len(mean):
+        raise GraphError(f"{len(labels)} labels and statistics of {len(mean)} channels do not fit an architecture of "
+                         f"{arch.classes} classes over channels {arch.channels}.")
+    sensors, window = len(arch.channels), arch.window
+    low = Lowering(name)
+    current = low.input(model.input, (1, sensors, window, 1))
+    for layer_name, layer in model.layers.named_children():
+        if type(layer) not in LOWERINGS:
+            raise GraphError(f"Layer {layer_name!r} ({type(layer).__name__}) has no lowering into the integer graph.",
+                             f"Known: {', '.join(t.__name__ for t in LOWERINGS)}. A network from another tool comes "
+                             "in as an int8 .tflite file: `harembed import FILE.tflite`.")
+        current = LOWERINGS[type(layer)](low, layer, current)
+    first = low.graph.tensors["input"]
+    spec = make_input_spec(mean, std, first.scale, first.zero_point, window, list(arch.channels), stride_time=1,
+                           stride_channel=window)
+    return low.graph.build(["input"], [current], spec, labels)
+
+
+def convolve(low: Lowering, kernel: QuantWeight, filters: Tensor, source: str, out: Quantizer,
+             attrs: Conv2DAttrs) -> str:
+    """Emit a conv_2d; `filters` is kernel.weight in the integer graph's layout [O, KH, KW, C]."""
+    weight, bias = low.weight(kernel, source, out.name, filters)
+    _, h, w, _ = low.shape(source)
+    o, kh, kw, _ = filters.shape
+    height, _ = output_length(h, kh, attrs.stride[0], attrs.dilation[0], attrs.padding)
+    width, _ = output_length(w, kw, attrs.stride[1], attrs.dilation[1], attrs.padding)
+    return low.node("conv_2d", [source, weight, bias], out, (1, height, width, o), attrs)
+
+
+def lower_conv(low: Lowering, layer: QuantConv, source: str) -> str:
+    """An individual convolution has height 1, so "same" pads time alone; one over all sensors is valid."""
+    attrs = Conv2DAttrs((1, layer.stride), padding=layer.padding, activation="relu")
+    return convolve(low, layer.kernel, layer.kernel.weight.permute(0, 2, 3, 1), source, layer.out, attrs)
+
+
+def lower_mean(low: Lowering, layer: QuantMean, source: str) -> str:
+    return low.node("mean", [source], layer.out, (1, low.shape(source)[3]), MeanAttrs((1, 2)))
+
+
+def lower_dense(low: Lowering, layer: QuantDense, source: str) -> str:
+    """Over the last axis, whatever is in front of it."""
+    weight, bias = low.weight(layer.kernel, source, layer.out.name)
+    shape = low.shape(source)
+    attrs = FullyConnectedAttrs(keep_num_dims=len(shape) > 2)
+    return low.node("fully_connected", [source, weight, bias], layer.out, (*shape[:-1], len(layer.kernel.weight)),
+                    attrs)
+
+
+def lower_dropout(low: Lowering, layer: QuantDropout, source: str) -> str:
+    return source
+
+
+def lower_sensor_attention(low: Lowering, layer: QuantSensorAttention, source: str) -> str:
+    """[1, S, T, F] to [1, T, S, F]; one little matrix product per time step, without transposing scores."""
+    _, s, t, f = low.shape(source)
+    x = low.move("transpose", source, f"{layer.out.name}.input", (1, t, s, f), TransposeAttrs((0, 2, 1, 3)))
+    q, k, v = (convolve(low, kernel, kernel.weight[:, None, None, :], x, out, Conv2DAttrs())
+               for kernel, out in ((layer.query, layer.q), (layer.key, layer.k), (layer.value, layer.v)))
+    scores = low.node("batch_matmul", [k, q], layer.scores, (1, t, s, s), BatchMatMulAttrs(adj_y=True))
+    weights = low.node("softmax", [scores], layer.softmax, (1, t, s, s), SoftmaxAttrs())
+    mixed = low.node("batch_matmul", [weights, v], layer.mixed, (1, t, s, f), BatchMatMulAttrs())
+    return low.node("add", [x, mixed], layer.out, (1, t, s, f), ElementwiseAttrs())
+
+
+def lower_sensor_fusion(low: Lowering, layer: QuantSensorFusion, source: str) -> str:
+    """The dense layer over sensors and filters is a (1, S) convolution; then [1, T, hidden]."""
+    _, t, s, f = low.shape(source)
+    hidden = len(layer.kernel.weight)
+    wide = convolve(low, layer.kernel, layer.kernel.weight.view(hidden, 1, s, f), source, layer.out,
+                    Conv2DAttrs(activation="relu"))
+    return low.move("reshape", wide, f"{layer.out.name}.steps", (1, t, hidden), ReshapeAttrs((1, t, hidden)))
+
+
+def lower_temporal_aggregation(low: Lowering, layer: QuantTemporalAggregation, source: str) -> str:
+    """[1, T, H] to [1, H]."""
+    name = layer.out.name
+    _, t, h = low.shape(source)
+    squashed = low.node("tanh", [lower_dense(low, layer.fc_1, source)], layer.tanh, (1, t, h))
+    scores = lower_dense(low, layer.fc_2, squashed)
+    row = low.move("reshape", scores, f"{name}.row", (1, 1, t), ReshapeAttrs((1, 1, t)))
+    weights = low.node("softmax", [row], layer.softmax, (1, 1, t), SoftmaxAttrs())
+    context = low.node("batch_matmul", [weights, source], layer.context, (1, 1, h), BatchMatMulAttrs())
+    gamma = low.scalar(f"{name}.gamma", float(layer.gamma.detach()))
+    scaled = low.node("mul", [context, gamma], layer.scaled, (1, 1, h), ElementwiseAttrs())
+    flat = low.move("reshape", scaled, f"{name}.flat", (1, h), ReshapeAttrs((1, h)))
+    last = low.move("strided_slice", source, f"{name}.last", (1, h), last_step((1, t, h)))
+    return low.node("add", [last, flat], layer.out, (1, h), ElementwiseAttrs())
+
+
+# A quantised layer to what it becomes. A new layer is one line.
+LOWERINGS: dict[type[nn.Module], Callable[[Lowering, Any, str], str]] = {
+    QuantConv: lower_conv,
+    QuantMean: lower_mean,
+    QuantDense: lower_dense,
+    QuantDropout: lower_dropout,
+    QuantSensorAttention: lower_sensor_attention,
+    QuantSensorFusion: lower_sensor_fusion,
+    QuantTemporalAggregation: lower_temporal_aggregation,
+}
