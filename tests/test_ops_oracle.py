@@ -5,6 +5,7 @@ A new case is a line in the CASES of its operator; nothing here changes.
 
 import shutil
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,15 +15,18 @@ from harembed.export.oracles import run_litert, run_tflm
 from harembed.export.tflite import write_tflite
 from harembed.export.tflite_import import read_tflite
 from harembed.export.tflite_ops import TFLITE_OPS
-from harembed.ir.graph import IntGraph
+from harembed.ir.graph import IntGraph, attrs_to_dict
 from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops import OPS
 
 # Where LiteRT's reference kernels do other arithmetic than TFLM: the largest difference, in steps.
 LITERT_STEPS = {
     "fully_connected": 1,  # rounds once where TFLM rounds twice
-    "lstm": 8,  # other sigmoid and tanh than TFLM's tables
+    "lstm": 2,  # other sigmoid and tanh than TFLM's tables
 }
+# LiteRT clips the sum of a gate's two parts to int16, TFLM each part before the sum: weights so large show it as
+# soon as the hidden state has left its zero_point.
+LITERT_FIRST_TIME_STEPS = {"lstm-gates_saturate": 1}
 CASES = [pytest.param(op, i, id=f"{op}-{case.name}") for op in OPS for i, case in enumerate(OPS[op].CASES)]
 IN_TFLITE = [p for p in CASES if p.values[0] in TFLITE_OPS]
 WINDOWS = 24
@@ -48,6 +52,11 @@ def same(actual: list[np.ndarray], expected: list[np.ndarray]) -> bool:
                for a, e in zip(actual, expected, strict=True))
 
 
+def as_stored(attrs: Any) -> dict[str, Any]:
+    """Attributes as a file holds them: floats in 32 bits."""
+    return {k: float(np.float32(v)) if isinstance(v, float) else v for k, v in attrs_to_dict(attrs).items()}
+
+
 @pytest.mark.parametrize("op, index", IN_TFLITE)
 def test_tflm_computes_the_same(op: str, index: int) -> None:
     graph, inputs, expected = computed(op, index)
@@ -57,8 +66,9 @@ def test_tflm_computes_the_same(op: str, index: int) -> None:
 @pytest.mark.parametrize("op, index", IN_TFLITE)
 def test_litert_computes_the_same(op: str, index: int) -> None:
     graph, inputs, expected = computed(op, index)
+    compared = slice(LITERT_FIRST_TIME_STEPS.get(f"{op}-{OPS[op].CASES[index].name}"))
     for actual, e in zip(run_litert(write_tflite(graph), inputs), expected, strict=True):
-        steps = np.abs(actual.reshape(e.shape).astype(np.int64) - e)
+        steps = np.abs(actual.reshape(e.shape).astype(np.int64) - e)[:, compared]
         assert steps.max() <= LITERT_STEPS.get(op, 0)
 
 
@@ -69,7 +79,7 @@ def test_tflite_round_trip(op: str, index: int) -> None:
     assert data == write_tflite(graph)
     again = read_tflite(data)
     assert [n.op for n in again.nodes] == [n.op for n in graph.nodes]
-    assert [n.attrs for n in again.nodes] == [n.attrs for n in graph.nodes]
+    assert [as_stored(n.attrs) for n in again.nodes] == [as_stored(n.attrs) for n in graph.nodes]
     assert same(Interpreter(again).run(*inputs), expected)
 
 
