@@ -1,0 +1,57 @@
+"""All that a foreign project (CubeIDE, Zephyr, Arduino, Make) needs to compile a model: sources and one page."""
+
+import re
+from pathlib import Path
+
+import jinja2
+
+import harembed
+from harembed.cost.memory import plan_memory
+from harembed.export.csource import generate, kernels_of
+from harembed.ir.graph import IntGraph
+from harembed.resources import resource_dir
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+
+
+def bundle(graph: IntGraph) -> dict[str, str]:
+    """Generated model, the kernels that it calls in both forms (portable and DSP), headers, README.md.
+
+    Returns
+    -------
+    dict    file name -> text; one flat folder, so that any build system takes it with one include path
+    """
+    files = generate(graph)
+    firmware = resource_dir("firmware")
+    homes = [firmware / "kernels", firmware / "include"]
+    pending = [name for kernel in kernels_of(graph) for name in (f"{kernel}.c", f"{kernel}_dsp.c")
+               if (firmware / "kernels" / name).is_file()]
+    pending += ["harembed.h", "he_input.h"]
+    while pending:
+        name = pending.pop()
+        if name in files:
+            continue
+        path = _find(name, homes)
+        if path is not None:
+            files[name] = path.read_text()
+            pending += _INCLUDE.findall(files[name])
+            # A header of shared code may have its definitions beside it.
+            source = path.with_suffix(".c")
+            if source.is_file():
+                pending.append(source.name)
+    files["README.md"] = _page(graph, files)
+    return dict(sorted(files.items()))
+
+
+def _find(name: str, homes: list[Path]) -> Path | None:
+    return next((home / name for home in homes if (home / name).is_file()), None)
+
+
+def _page(graph: IntGraph, files: dict[str, str]) -> str:
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(resource_dir("templates") / "c"),
+                                     trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+                                     undefined=jinja2.StrictUndefined)
+    return environment.get_template("README.md.j2").render(
+        generator=f"harembed {harembed.__version__}", graph=graph, id=graph.id(),
+        arena_bytes=plan_memory(graph).arena_bytes, input=graph[graph.inputs[0]], output=graph[graph.outputs[0]],
+        sources=sorted(n for n in files if n.endswith(".c")))

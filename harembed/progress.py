@@ -1,0 +1,37 @@
+"""Progress of long work on the terminal: one line a stage, a bar with the time left while it runs."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+# tick(done, total, note): how far the stage is, and a few words
+Tick = Callable[[float, float, str], None]
+
+
+@contextmanager
+def stage(console: Console, title: str) -> Iterator[Tick]:
+    """Show a bar while the body runs, and one line with the last note when it is done."""
+    bar = Progress(TextColumn("[bold]{task.description:<11}"), BarColumn(bar_width=28),
+                   TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), TextColumn("[dim]left"),
+                   TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console, transient=True)
+    task = bar.add_task(title, total=None, note="")
+    started = time.monotonic()
+    last_note = ""
+
+    def tick(done: float, total: float, note: str = "") -> None:
+        nonlocal last_note
+        last_note = note or last_note
+        bar.update(task, completed=done, total=total, note=note)
+
+    with bar:
+        yield tick
+    seconds = time.monotonic() - started
+    console.print(f"[green]done[/green] [bold]{title:<11}[/bold] {seconds:7.1f} s  {last_note}", highlight=False)
+
+
+def skipped(console: Console, title: str, note: str) -> None:
+    """A stage that an earlier run of the same folder finished."""
+    console.print(f"[dim]kept {title:<11}           {note}[/dim]", highlight=False)

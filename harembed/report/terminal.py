@@ -1,0 +1,48 @@
+"""The short version of a report, for the end of the terminal output."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def summary(facts: dict[str, Any], folder: Path, console: Console) -> None:
+    """Print the figures that matter, each with where it comes from."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for label, value, key in _rows(facts):
+        table.add_row(f"[dim]{label}[/dim]", f"[bold]{value}[/bold]", f"[dim]{facts.get(f'{key}_provenance', '')}[/dim]")
+    console.print()
+    console.print(table)
+    if facts["protocol"]["leaking"]:
+        console.print("[bold red]The protocol leaks: these scores say nothing about new people.[/bold red]")
+    for warning in facts["scores"]["noise_warnings"]:
+        console.print(f"[yellow]{warning}[/yellow]", highlight=False)
+    console.print(f"\nreport  {folder / 'report.html'}\nfacts   {folder / 'report.json'}\n"
+                  f"image   {folder / facts['build']['elf']}", highlight=False)
+
+
+def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
+    parity, cycles = facts["parity"], facts["cycles_modelled"]
+    rows = [
+        ("network", facts["architecture"]["text"], ""),
+        ("macro F1, test subjects", f"int8 {facts['macro_f1_int8']:.4f}   float {facts['macro_f1_float']:.4f}   "
+         f"post-training int8 {facts['macro_f1_ptq']:.4f}", "macro_f1_int8"),
+        ("size", f"{facts['macs']:,} MACs   {facts['parameters']:,} parameters", "macs"),
+        ("peak RAM", f"{facts['peak_ram_bytes']:,} bytes by plan, {facts['peak_ram_elf_bytes']:,} in the ELF",
+         "peak_ram_bytes"),
+    ]
+    if facts["peak_ram_simulated_bytes"] is not None:
+        rows.append(("", f"{facts['peak_ram_simulated_bytes']:,} bytes by write trace; stack {facts['stack_bytes']:,}",
+                     "stack_bytes"))
+    if facts["flash_bytes"] is not None:
+        rows.append(("flash", f"{facts['flash_bytes']:,} of {facts['board']['flash_bytes']:,} bytes", "flash_bytes"))
+    if facts["instructions"] is not None:
+        rows.append(("one inference", f"{facts['instructions']:,} instructions", "instructions"))
+    if cycles is not None:
+        rows.append(("", f"{cycles:,} cycles, {facts['latency_us'] / 1000:.2f} ms at "
+                     f"{facts['clock_hz'] / 1e6:.0f} MHz ({facts['cycle_model']['short']})", "cycles_modelled"))
+    names = ", ".join(t["name"] for t in parity["targets"] if t["counts"])
+    rows.append(("parity", f"{parity['mismatches']} of {parity['windows'] + parity['random']:,} inputs differ: {names}",
+                 "parity"))
+    return rows

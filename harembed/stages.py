@@ -1,0 +1,272 @@
+"""The stages from recordings to an image: each reads the job, writes its files, returns a note."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harembed.build import build_firmware, build_host
+from harembed.cost.memory import MemoryPlan, plan_memory
+from harembed.errors import BoardError
+from harembed.export.cbundle import bundle
+from harembed.export.csource import generate
+from harembed.export.lower import lower
+from harembed.export.noise import quantisation_noise
+from harembed.export.onnx import write_onnx
+from harembed.export.tflite import write_tflite
+from harembed.ir.file import dump_graph
+from harembed.ir.graph import IntGraph
+from harembed.ir.interpreter import Interpreter
+from harembed.ir.ops import OPS
+from harembed.job import Job
+from harembed.models import build_model
+from harembed.nn.quant import Mode
+from harembed.progress import Tick
+from harembed.rundir import dump_json, write_atomic
+from harembed.search import STRATEGIES
+from harembed.search.candidate import Candidate, derived_seed, pareto
+from harembed.search.settings import SearchSettings
+from harembed.space import Architecture
+from harembed.train import qat
+from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
+from harembed.train.metrics import scores
+from harembed.train.recipe import Recipe
+
+NOISE_WINDOWS = 512
+THREADS = 2  # of PyTorch; fixed, because another number may round differently
+
+
+def read_data(job: Job, tick: Tick) -> str:
+    """data.json: what the data are, who is in which part, and under which licence."""
+    tick(0, 1, "reading recordings")
+    dataset = job.dataset
+    info = dataset.info
+    document = {
+        "name": info.name, "title": info.title, "rate_hz": info.rate_hz, "classes": info.classes,
+        "channels": [asdict(c) for c in info.channels], "protocol": asdict(info.protocol),
+        "citation": info.citation, "licence": info.licence, "licence_notice": info.licence_notice,
+        "notes": info.notes,
+        "subjects": {"train": dataset.train.subjects, "test": dataset.test.subjects},
+        "windows": {"train": len(dataset.train), "test": len(dataset.test)},
+    }
+    job.run.write_json("data.json", document)
+    if info.protocol.leaking:
+        job.console.print(f"[bold red]leaking protocol:[/bold red] {info.protocol.split}", highlight=False)
+    return (f"{len(dataset.train):,} windows of {len(dataset.train.subjects)} people to train, "
+            f"{len(dataset.test):,} of {len(dataset.test.subjects)} to test")
+
+
+def search_network(job: Job, tick: Tick) -> str:
+    """ledger.jsonl, search.json: candidates, their scores on validation subjects, and the one chosen."""
+    s = job.settings
+    train_set = job.dataset.train
+    result = STRATEGIES[s.strategy](train_set, _search_settings(job), job.run, tick)
+    best = result.best
+    front = pareto(result.candidates, lambda c: c.scores.macs.value)
+    job.run.write_json("search.json", {
+        "settings": {**s.model_dump(), "ram": job.ram_bytes},
+        "chosen": best.id, "front": [c.id for c in front], "curves": result.curves,
+        "validation_subjects": result.validation_subjects,
+        "candidates": [_candidate(c) for c in result.candidates],
+        "architecture": best.architecture.to_dict(),
+    })
+    return f"{len(result.candidates)} candidates; {best.architecture.describe()}"
+
+
+def _search_settings(job: Job) -> SearchSettings:
+    return SearchSettings.desk(
+        seed=job.settings.seed, ram_bytes=job.ram_bytes, macs=job.settings.macs,
+        flash_bytes=job.board.flash_bytes, latency_us=job.settings.latency_us, beta1=job.settings.beta1,
+        beta2=job.settings.beta2, epochs=job.settings.search_epochs, windows=len(job.dataset.train),
+        clock_hz=job.board.clock_hz)
+
+
+def _candidate(c: Candidate) -> dict[str, Any]:
+    """A row of the report; every figure is an estimate or a validation score."""
+    s = c.scores
+    return {"id": c.id, "text": c.architecture.describe(), "macro_f1": s.mean_f1, "folds": len(s.macro_f1),
+            "macs": int(s.macs.value), "parameters": int(s.parameters.value),
+            "ram_bytes": int(s.peak_ram_bytes.value)}
+
+
+def architecture(job: Job) -> Architecture:
+    """The network that the search chose."""
+    return Architecture.from_dict(job.run.read_json("search.json")["architecture"])
+
+
+def _tensors(job: Job, arch: Architecture) -> tuple[Tensor, Tensor]:
+    """All training subjects, validation subjects included: after the choice nothing is chosen any more."""
+    mean, std = job.statistics
+    train_set = job.dataset.train
+    return normalise(train_set.raw, mean, std, arch.channels), torch.from_numpy(train_set.y)
+
+
+def train_float(job: Job, tick: Tick) -> str:
+    """float.pt: the chosen network, trained anew from random weights."""
+    torch.set_num_threads(THREADS)
+    arch = architecture(job)
+    seed = derived_seed(job.settings.seed, "final")
+    torch.manual_seed(seed)
+    model = build_model(arch)
+    x, y = _tensors(job, arch)
+    recipe = Recipe(epochs=job.settings.float_epochs)
+    history = train(model, x, y, recipe, seed,
+                    progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
+    job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
+    job.run.write("float.pt", state_to_bytes(model.state_dict()))
+    return f"{recipe.epochs} epochs, loss {history.epochs[-1]['loss']:.3f}"
+
+
+def quantise(job: Job, tick: Tick) -> str:
+    """graph.json, graph.npz, training.json, scores.json: two branches of equal length, float and int8; then,
+    once, the test subjects."""
+    torch.set_num_threads(THREADS)
+    arch = architecture(job)
+    mean, std = job.statistics
+    seed = derived_seed(job.settings.seed, "final")
+    model = build_model(arch)
+    model.load_state_dict(state_from_bytes(job.run.file("float.pt").read_bytes()))
+    model.eval()
+    x, y = _tensors(job, arch)
+    recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
+    total = 2 * recipe.epochs
+    float_net, qat_net = qat.quantise(model), qat.quantise(model)
+    float_history = qat.fine_tune(float_net, Mode.FLOAT, x, y, recipe, seed,
+                                  lambda e, f: tick(e + 1, total, f"float branch, loss {f['loss']:.3f}"))
+    qat_history = qat.fine_tune(qat_net, Mode.INT8, x, y, recipe, seed,
+                                lambda e, f: tick(recipe.epochs + e + 1, total, f"int8 branch, loss {f['loss']:.3f}"))
+    float_logits = predict(float_net, _test(job, arch))
+    qat.calibrate(float_net, x)  # from here on it is the post-training quantised network
+    labels = job.dataset.info.classes
+    ptq_graph = lower(float_net, arch, mean, std, labels, "ptq")
+    graph = lower(qat_net, arch, mean, std, labels, _name(job))
+    noise = quantisation_noise(qat_net, graph, job.dataset.train.raw[:: _step(job)][:NOISE_WINDOWS], mean, std, arch)
+    test = {"float": _scores(job, float_logits), "ptq": _scores(job, _logits(ptq_graph, job)),
+            "int8": _scores(job, _logits(graph, job))}
+    text, constants = dump_graph(graph)
+    job.run.write("graph.npz", constants)
+    job.run.write("graph.json", text)
+    first = job.run.read_json("history.json")
+    job.run.write_json("training.json", {
+        "recipe": first["recipe"], "fine_tuning": recipe.to_dict(), "curves": [
+            {"caption": "Training of the chosen network from random weights, all training subjects.",
+             "ylabel": "loss", "series": {"float": first["loss"]}},
+            {"caption": "Fine-tuning of the two branches, same epochs and recipe.", "ylabel": "loss",
+             "series": {"float": [e["loss"] for e in float_history.epochs],
+                        "int8": [e["loss"] for e in qat_history.epochs]}}]})
+    job.run.write_json("scores.json", {
+        "test": test, "noise": [{"tensor": n.tensor, "sqnr_db": n.sqnr_db} for n in noise],
+        "noise_warnings": [n.hint for n in noise if n.collapsed]})
+    return (f"test macro F1: float {test['float']['macro_f1']:.4f}, int8 {test['int8']['macro_f1']:.4f} "
+            f"(without training {test['ptq']['macro_f1']:.4f})")
+
+
+def _name(job: Job) -> str:
+    return "".join(c if c.isalnum() else "_" for c in f"{job.dataset.info.name}_{job.board.name}")
+
+
+def _step(job: Job) -> int:
+    return max(1, len(job.dataset.train) // NOISE_WINDOWS)
+
+
+def _test(job: Job, arch: Architecture) -> Tensor:
+    mean, std = job.statistics
+    return normalise(job.dataset.test.raw, mean, std, arch.channels)
+
+
+def _logits(graph: IntGraph, job: Job) -> np.ndarray:
+    return Interpreter(graph).run_raw(job.dataset.test.raw)[0]
+
+
+def _scores(job: Job, logits: np.ndarray) -> dict[str, Any]:
+    classes = len(job.dataset.info.classes)
+    s = scores(logits.reshape(len(logits), -1).argmax(1), job.dataset.test.y, classes)
+    return {"macro_f1": s.macro_f1, "weighted_f1": s.weighted_f1, "accuracy": s.accuracy,
+            "f1_by_class": s.class_f1.tolist(), "confusion": s.confusion.tolist()}
+
+
+def plan(job: Job, tick: Tick) -> str:
+    """model.json: what follows from the integer graph alone."""
+    graph = job.graph
+    memory = plan_memory(graph)
+    if memory.arena_bytes > job.ram_bytes and job.settings.beta2 > 0:
+        raise BoardError(f"The network needs {memory.arena_bytes:,} bytes of arena, {job.ram_bytes:,} are allowed "
+                         f"(lower bound {memory.lower_bound_bytes:,}).", "Raise --ram, or search again with more epochs.")
+    arch = architecture(job)
+    layers = [_layer(graph, i) for i in range(len(graph.nodes))]
+    job.run.write_json("model.json", {
+        "architecture": {**arch.to_dict(), "text": arch.describe()}, "graph_id": graph.id(),
+        "macs": sum(layer["macs"] for layer in layers), "parameters": graph.parameters,
+        "arena_bytes": memory.arena_bytes, "lower_bound_bytes": memory.lower_bound_bytes,
+        "layers": layers, "memory_plan": _memory_plan(memory)})
+    gap = f"{memory.gap_bytes} bytes over the lower bound" if memory.gap_bytes else "equal to the lower bound"
+    return (f"{sum(layer['macs'] for layer in layers):,} MACs, {graph.parameters:,} parameters, arena "
+            f"{memory.arena_bytes:,} bytes, {gap}")
+
+
+def _layer(graph: IntGraph, index: int) -> dict[str, Any]:
+    node = graph.nodes[index]
+    op = OPS[node.op]
+    output = graph[node.outputs[0]]
+    return {"name": node.name, "op": node.op, "output": output.name, "output_shape": output.shape,
+            "macs": op.macs(graph, node), "output_bytes": output.nbytes,
+            "weight_bytes": sum(graph[t].nbytes for t in op.weights(node) if t)}
+
+
+def _memory_plan(memory: MemoryPlan) -> dict[str, Any]:
+    return {"proven": memory.proven, "buffers": [
+        {"name": b.name, "offset": memory.offsets[b.name], "nbytes": b.nbytes, "first": b.first, "last": b.last}
+        for b in memory.buffers]}
+
+
+def export(job: Job, tick: Tick) -> str:
+    """model.tflite, model.onnx, c/: the same network in every form."""
+    export_to(job, job.run.file("c"), job.run.file("model.tflite"), job.run.file("model.onnx"))
+    return "model.tflite, model.onnx, c/"
+
+
+def export_to(job: Job, c: Path | None, tflite: Path | None, onnx: Path | None) -> list[Path]:
+    """Write the named forms; returns what was written."""
+    written = []
+    if tflite is not None:
+        written.append(write_atomic(tflite, write_tflite(job.graph)))
+    if onnx is not None:
+        written.append(write_atomic(onnx, write_onnx(job.graph)))
+    if c is not None:
+        files = bundle(job.graph)
+        # model.c last: its presence means that all is there.
+        for name in sorted(files, key=lambda n: n == "model.c"):
+            written.append(write_atomic(c / name, files[name]))
+    return written
+
+
+def build(job: Job, tick: Tick) -> str:
+    """firmware/, firmware.json: the image of the board, or the program of the host."""
+    board = job.board
+    sources = generate(job.graph)
+    folder = job.run.file("firmware")
+    facts: dict[str, Any] = {"board": _board(job)}
+    if board.kind == "host":
+        program = build_host(sources, folder)
+        facts |= {"elf": str(program.relative_to(job.run.path)), "bin": None, "toolchain": "host compiler",
+                  "sections": {}, "arena_bytes": plan_memory(job.graph).arena_bytes, "ram_static_bytes": None,
+                  "flash_bytes": None}
+        note = f"{program}"
+    else:
+        image = build_firmware(sources, board, folder, job.toolchain)
+        facts |= {"elf": str(image.elf.relative_to(job.run.path)), "bin": str(image.bin.relative_to(job.run.path)),
+                  "toolchain": image.toolchain, "sections": image.sections, "arena_bytes": image.arena_bytes,
+                  "ram_static_bytes": image.ram_static_bytes, "flash_bytes": image.flash_bytes}
+        note = f"flash {image.flash_bytes:,} bytes, static RAM {image.ram_static_bytes:,} bytes, {image.toolchain}"
+    write_atomic(job.run.file("firmware.json"), dump_json(facts))
+    return note
+
+
+def _board(job: Job) -> dict[str, Any]:
+    """The board's facts that a report shows."""
+    return {**json.loads(job.board.model_dump_json(exclude={"path"})), "flash_bytes": job.board.flash_bytes,
+            "ram_bytes": job.board.ram_bytes, "ram_budget_bytes": job.ram_bytes}
