@@ -1,5 +1,6 @@
 """csv:PATH, the user's own recordings: the dataset made of them. The format is read in csv_format.py."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,10 +44,11 @@ def load_csv(request: Request) -> Dataset:
     recordings, saturation = _recordings(files, channels, classes, rate_hz)
     window = request.window or 2 ** round(np.log2(max(DEFAULT_WINDOW_S * rate_hz, 4)))
     info = DatasetInfo(
-        name=f"csv:{Path(request.variant).name}", title=f"Own recordings ({len(files)} csv files)", rate_hz=rate_hz,
+        name=f"csv:{Path(request.variant).name}", title="Own recordings", rate_hz=rate_hz,
         channels=channels, classes=classes,
         protocol=Protocol(window, request.hop or max(window // 2, 1), "", "macro F1", False,
-                          f"{Path(request.variant).name}: {len(files)} files, {len(recordings)} recordings"),
+                          f"{Path(request.variant).name}: {len(files)} files, {len(recordings)} recordings, sha256 "
+                          f"of their contents in order {_digest(files)}"),
         citation="", licence="the user's own", licence_notice="The recordings are the user's own.",
         notes=(saturation, order))
     if split == LEAKING:
@@ -66,6 +68,13 @@ def _find(path: Path) -> list[Path]:
     if not found:
         raise DataError(f"The folder {path} holds no *.csv file.", "Name the folder that holds your recordings.")
     return found
+
+
+def _digest(files: Sequence[CsvFile]) -> str:
+    digest = hashlib.sha256()
+    for f in files:
+        digest.update(f.path.read_bytes())
+    return digest.hexdigest()
 
 
 def _agree(files: Sequence[CsvFile]) -> tuple[tuple[Channel, ...], float]:

@@ -113,6 +113,10 @@ def _need(header: str) -> str:
 
 def _columns(path: Path, line: int, columns: list[str]) -> tuple[tuple[Channel, ...], dict[str, int]]:
     """Channels in file order, and the place of every column by name."""
+    for needed in ("subject", "label"):
+        if needed not in columns:
+            raise DataError(f"{path}, line {line}: the header has no column {needed!r}: {','.join(columns)[:60]!r}.",
+                            _need("subject,label,acc_x[g],..."))
     places: dict[str, int] = {}
     channels = []
     for place, column in enumerate(columns):
@@ -124,10 +128,6 @@ def _columns(path: Path, line: int, columns: list[str]) -> tuple[tuple[Channel, 
         if name in places:
             raise DataError(f"{path}, line {line}: two columns are named {name!r}.", "Rename one of them.")
         places[name] = place
-    for needed in ("subject", "label"):
-        if needed not in places:
-            raise DataError(f"{path}, line {line}: the header has no column {needed!r}.",
-                            _need("subject,label,acc_x[g],..."))
     if not channels:
         raise DataError(f"{path}, line {line}: the header has no channel.", _need("subject,label,acc_x[g],..."))
     return tuple(channels), places
@@ -137,9 +137,8 @@ def _channel(path: Path, line: int, column: str) -> Channel:
     """Parse NAME[UNIT] or NAME[UNIT/COUNTS]; m/s2 and the like contain a stroke themselves."""
     match = _CHANNEL.fullmatch(column)
     if match is None:
-        raise DataError(f"{path}, line {line}: column {column!r} has no unit"
-                        f"{', or the header is missing' if _is_number(column) else ''}.",
-                        _need(f"{column if not _is_number(column) else 'acc_x'}[g]"))
+        raise DataError(f"{path}, line {line}: column {column!r} has no unit.",
+                        f"Write the unit behind the name, e.g. {column}[g].")
     name, unit = match["name"].strip(), match["unit"].strip()
     counts = COUNTS_PER_UNIT.get(unit)
     if counts is None:

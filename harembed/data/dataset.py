@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harembed.data.recording import Channel, Recording, Windows
 from harembed.data.split import LEAKING, check_disjoint, hold_out_windows
-from harembed.data.windows import cut_all, fill_up
+from harembed.data.windows import check_window, cut_all, fill_up
 from harembed.errors import DataError
 
 PARITY_WINDOWS = 1000  # a parity validation sends at least so many
@@ -70,6 +70,7 @@ class Request:
 def from_recordings(info: DatasetInfo, train: Sequence[Recording], test: Sequence[Recording]) -> Dataset:
     """Cut the recordings by the protocol of `info`; fill up to 1,000 windows for parity."""
     window, hop = info.protocol.window, info.protocol.hop
+    check_window([*train, *test], window)
     tested = cut_all(test, window, hop)
     extra = fill_up([*test, *train], window, hop, PARITY_WINDOWS - len(tested))
     return Dataset(info, cut_all(train, window, hop), tested, extra)
@@ -87,6 +88,7 @@ def leaking_dataset(info: DatasetInfo, pool: Windows, extra: Windows | None) -> 
 def leaking_from_recordings(info: DatasetInfo, recordings: Sequence[Recording]) -> Dataset:
     """The leaking split of recordings, with windows to fill up parity."""
     window, hop = info.protocol.window, info.protocol.hop
+    check_window(recordings, window)
     pool = cut_all(recordings, window, hop)
     needed = PARITY_WINDOWS - round(LEAKING_FRACTION * len(pool))
     return leaking_dataset(info, pool, fill_up(recordings, window, hop, needed))

@@ -45,7 +45,8 @@ _COMMIT = "261cb0d60611a049ab38127738e42cc510ed50f4"
 SOURCE = ArchiveSource(
     title="MotionSense", names=("A_DeviceMotion_data.zip", "A_DeviceMotion_data.tar.xz", "A_DeviceMotion_data"),
     url=f"https://github.com/mmalekzadeh/motion-sense/raw/{_COMMIT}/data/A_DeviceMotion_data.zip",
-    download_name="A_DeviceMotion_data.zip", sha256=None, git_blob=_GIT_BLOB)
+    download_name="A_DeviceMotion_data.zip", sha256=None, git_blob=_GIT_BLOB,
+    official=(f"git blob {_GIT_BLOB}",))
 
 
 def load_motionsense(request: Request) -> Dataset:
@@ -64,7 +65,7 @@ def load_motionsense(request: Request) -> Dataset:
     path = find_or_download(SOURCE, request.data_root)
     channels = VARIANTS[request.variant]
     recordings, saturation = read_motionsense(path, channels)
-    words, other = describe_checksum(SOURCE, path, (_GIT_BLOB,))
+    words, other = describe_checksum(SOURCE, path)
     is_test = [_trial(r) > LAST_TRAINING_TRIAL if split == TRIALS else r.subject in TEST_SUBJECTS for r in recordings]
     info = DatasetInfo(
         name="motionsense" if request.variant is None else f"motionsense:{request.variant}",

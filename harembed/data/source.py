@@ -22,6 +22,7 @@ class ArchiveSource:
     download_name: str  # one of `names`
     sha256: str | None  # of what `url` delivers, where published or independently recorded
     git_blob: str | None  # or its id in the tree of the official git repository
+    official: tuple[str, ...]  # "sha256 ..." or "git blob ..." of every official form of the archive
 
 
 def find_or_download(source: ArchiveSource, data_root: Path | None) -> Path:
@@ -47,12 +48,8 @@ def find_or_download(source: ArchiveSource, data_root: Path | None) -> Path:
     return _download(source, cache, folders[0])
 
 
-def describe_checksum(source: ArchiveSource, path: Path, official: tuple[str, ...]) -> tuple[str, str | None]:
+def describe_checksum(source: ArchiveSource, path: Path) -> tuple[str, str | None]:
     """Say what file was read, and note if it is not the official one.
-
-    Parameters
-    ----------
-    official : SHA-256 values or git blob ids under which the official archive is known
 
     Returns
     -------
@@ -61,17 +58,17 @@ def describe_checksum(source: ArchiveSource, path: Path, official: tuple[str, ..
     if path.is_dir():
         return (f"{path.name} (unpacked folder)",
                 f"{path.name} was read from an unpacked folder: no checksum was compared.")
-    digest = sha256_of(path)
-    words = f"{path.name}, sha256 {digest}"
-    if digest in official or (source.git_blob and git_blob_of(path) in official):
+    sha256 = f"sha256 {sha256_of(path)}"
+    words = f"{path.name}, {sha256}"
+    if sha256 in source.official or f"git blob {git_blob_of(path)}" in source.official:
         return f"{words} (official)", None
-    return words, (f"The archive {path.name} is not byte for byte the official one (expected "
-                   f"{' or '.join(official)}): results are on this copy.")
+    return words, (f"The archive {path.name} is not byte for byte the official one ({' or '.join(source.official)}): "
+                   "results are on this copy.")
 
 
 def _download(source: ArchiveSource, cache: Path, wanted: Path) -> Path:
-    by_hand = (f"Get {source.url} by hand, put it as {source.download_name!r} into {wanted} and, if that is not the "
-               f"cache, name the folder with --data-root.")
+    by_hand = (f"Get {source.url} by hand ({source.official[0]}) and put it as {source.download_name!r} into "
+               f"{wanted}, or into a folder named by --data-root.")
     pooch.get_logger().setLevel(logging.ERROR)
     bar = _Bar(source.title)
 
@@ -107,6 +104,7 @@ class _Bar:
                                   TimeRemainingColumn())
         self._task = self._progress.add_task(title, total=None)
         self._total: int | None = None
+        self._started = False
 
     @property
     def total(self) -> int | None:
@@ -116,6 +114,7 @@ class _Bar:
     def total(self, value: int) -> None:
         self._total = value
         self._progress.start()
+        self._started = True
         self._progress.update(self._task, total=value or None)
 
     def update(self, step: int) -> None:
@@ -125,4 +124,6 @@ class _Bar:
         self._progress.update(self._task, completed=0)
 
     def close(self) -> None:
-        self._progress.stop()
+        if self._started:  # else rich would print an empty line
+            self._started = False
+            self._progress.stop()

@@ -36,7 +36,7 @@ _OUTER_NAME = "human+activity+recognition+using+smartphones.zip"
 SOURCE = ArchiveSource(
     title="UCI-HAR", names=(_INNER_NAME, "UCI HAR Dataset", "UCI HAR Dataset.tar.xz", _OUTER_NAME),
     url=f"https://archive.ics.uci.edu/static/public/240/{_OUTER_NAME}", download_name=_OUTER_NAME,
-    sha256=_OUTER_SHA256, git_blob=None)
+    sha256=_OUTER_SHA256, git_blob=None, official=(f"sha256 {_OUTER_SHA256}", f"sha256 {_INNER_SHA256}"))
 
 
 def load_uci_har(request: Request) -> Dataset:
@@ -58,7 +58,7 @@ def load_uci_har(request: Request) -> Dataset:
     path = find_or_download(SOURCE, request.data_root)
     channels = VARIANTS[request.variant]
     train, test, saturation = read_uci_har(path, channels)
-    words, other = describe_checksum(SOURCE, path, (_INNER_SHA256, _OUTER_SHA256))
+    words, other = describe_checksum(SOURCE, path)
     info = DatasetInfo(
         name="uci-har" if request.variant is None else f"uci-har:{request.variant}",
         title="Human Activity Recognition Using Smartphones (UCI-HAR)", rate_hz=50.0, channels=channels,

@@ -26,15 +26,11 @@ def cut(recording: Recording, window: int, hop: int, start: int = 0) -> Windows:
     ------
     DataError    window or hop is not positive, or the recording is shorter than one window
     """
-    length = len(recording.counts)
     if window < 1 or hop < 1 or start < 0:
         raise DataError(f"A window of {window} samples with a hop of {hop} from sample {start} cannot be cut.",
                         "Give --window and --hop as positive numbers of samples.")
-    if window > length:
-        raise DataError(f"Recording {recording.name} has {length} samples ({length / recording.rate_hz:.2f} s), "
-                        f"the window needs {window} ({window / recording.rate_hz:.2f} s).",
-                        f"Use --window {length} or less, or leave that recording out.")
-    starts = np.arange(start, length - window + 1, hop)
+    check_window([recording], window)
+    starts = np.arange(start, len(recording.counts) - window + 1, hop)
     index = starts[:, None] + np.arange(window)
     y = _majority(recording.labels[index])
     kept = y >= 0
@@ -46,6 +42,23 @@ def cut(recording: Recording, window: int, hop: int, start: int = 0) -> Windows:
 def cut_all(recordings: Sequence[Recording], window: int, hop: int, start: int = 0) -> Windows:
     """Cut several recordings and join the windows in their order."""
     return Windows.concatenate([cut(r, window, hop, start) for r in recordings])
+
+
+def check_window(recordings: Sequence[Recording], window: int) -> None:
+    """Refuse a window longer than a recording; the shortest one is named.
+
+    Raises
+    ------
+    DataError    there is no recording, or one is shorter than the window
+    """
+    if not recordings:
+        raise DataError("There is no recording to cut into windows.")
+    shortest = min(recordings, key=lambda r: len(r.counts))
+    length, rate_hz = len(shortest.counts), shortest.rate_hz
+    if window > length:
+        raise DataError(f"Recording {shortest.name} has {length} samples ({length / rate_hz:.2f} s), the window "
+                        f"needs {window} ({window / rate_hz:.2f} s).",
+                        f"Use --window {length} or less, or leave that recording out.")
 
 
 def fill_up(recordings: Sequence[Recording], window: int, hop: int, needed: int) -> Windows | None:
