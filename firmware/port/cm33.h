@@ -31,6 +31,10 @@
 
 typedef void (*he_handler)(void);
 
+/* The build names the board by -DHE_BOARD=stem_of_the_board_file, without quotes that shells would eat. */
+#define HE_STRING_OF(token) #token
+#define HE_STRING(macro) HE_STRING_OF(macro)
+
 /* Masks interrupts; returns what unmask needs to restore the state before. */
 static inline uint32_t he_irq_mask(void)
 {

@@ -126,7 +126,7 @@ void port_idle(void)
 
 void port_get_info(port_info *info)
 {
-    info->board = HE_BOARD;
+    info->board = HE_STRING(HE_BOARD);
     info->core_clock_hz = HE_CORE_CLOCK_HZ;
     info->cycles_are_real = 0u;
     info->icache_enabled = 0u;

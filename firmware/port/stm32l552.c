@@ -318,7 +318,7 @@ static uint32_t core_clock_hz(void)
 void port_get_info(port_info *info)
 {
     const uint32_t cache = ICACHE_CR;
-    info->board = HE_BOARD;
+    info->board = HE_STRING(HE_BOARD);
     info->core_clock_hz = core_clock_hz();
     info->cycles_are_real = 1u;
     info->icache_enabled = (cache & ICACHE_CR_EN) != 0u ? 1u : 0u;
