@@ -124,7 +124,8 @@ class IntGraph:
 
         seen: set[str] = set()
         for node in self.nodes:
-            seen.update(t for t in OPS[node.op].weights(node) if t)
+            # Of a matrix product or a sum, either operand may be a parameter or an activation.
+            seen.update(t for t in OPS[node.op].weights(node) if t and self.tensors[t].kind is Kind.CONSTANT)
         return sum(self.tensors[t].elements for t in seen)
 
     def id(self) -> str:

@@ -2,8 +2,10 @@
 
 from harembed.export.tflite_ops.base import FileOperator, TfliteOp, Written
 from harembed.export.tflite_ops.convolution import CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED
+from harembed.export.tflite_ops.pointwise import ADD, BATCH_MATMUL, LOGISTIC, MUL, SOFTMAX, TANH
 from harembed.export.tflite_ops.rearrangement import PAD, RESHAPE, TRANSPOSE
 from harembed.export.tflite_ops.reduction import AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, RELU
+from harembed.export.tflite_ops.sequence import LSTM, STRIDED_SLICE
 
 TFLITE_OPS: dict[str, TfliteOp] = {
     "conv_2d": CONV_2D,
@@ -16,6 +18,14 @@ TFLITE_OPS: dict[str, TfliteOp] = {
     "transpose": TRANSPOSE,
     "pad": PAD,
     "relu": RELU,
+    "softmax": SOFTMAX,
+    "tanh": TANH,
+    "logistic": LOGISTIC,
+    "add": ADD,
+    "mul": MUL,
+    "batch_matmul": BATCH_MATMUL,
+    "strided_slice": STRIDED_SLICE,
+    "lstm": LSTM,
 }
 
 __all__ = ["TFLITE_OPS", "FileOperator", "TfliteOp", "Written"]

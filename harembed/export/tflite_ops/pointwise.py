@@ -1,0 +1,65 @@
+"""softmax, tanh, logistic, add, mul and batch_matmul in a .tflite: the same operands, few options."""
+
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+from harembed.export.tflite_ops.base import FileOperator, TfliteOp, Written
+from harembed.export.tflite_ops.convolution import ACTIVATION
+from harembed.ir.graph import IntGraph, Node
+from harembed.ir.ops.elementwise import ElementwiseAttrs
+from harembed.ir.ops.matmul import BatchMatMulAttrs
+from harembed.ir.ops.softmax import SoftmaxAttrs
+
+
+def _write_plain(graph: IntGraph, node: Node) -> Written:
+    return Written(node.inputs)
+
+
+def _read_plain(op: FileOperator) -> tuple[tuple[str, ...], None]:
+    return (op.name(0),), None
+
+
+def _write_softmax(graph: IntGraph, node: Node) -> Written:
+    options = schema.SoftmaxOptionsT()
+    options.beta = node.attrs.beta
+    return Written(node.inputs, options)
+
+
+def _read_softmax(op: FileOperator) -> tuple[tuple[str, ...], SoftmaxAttrs]:
+    return (op.name(0),), SoftmaxAttrs(float(op.option("beta")))
+
+
+def _write_elementwise(node: Node, options: Any) -> Written:
+    options.fusedActivationFunction = ACTIVATION[node.attrs.activation]
+    return Written(node.inputs, options)
+
+
+def _write_add(graph: IntGraph, node: Node) -> Written:
+    return _write_elementwise(node, schema.AddOptionsT())
+
+
+def _write_mul(graph: IntGraph, node: Node) -> Written:
+    return _write_elementwise(node, schema.MulOptionsT())
+
+
+def _read_elementwise(op: FileOperator) -> tuple[tuple[str, ...], ElementwiseAttrs]:
+    return (op.name(0), op.name(1)), ElementwiseAttrs(op.choice("fusedActivationFunction", ACTIVATION))
+
+
+def _write_batch_matmul(graph: IntGraph, node: Node) -> Written:
+    options = schema.BatchMatMulOptionsT()
+    options.adjX, options.adjY = node.attrs.adj_x, node.attrs.adj_y
+    return Written(node.inputs, options)
+
+
+def _read_batch_matmul(op: FileOperator) -> tuple[tuple[str, ...], BatchMatMulAttrs]:
+    return (op.name(0), op.name(1)), BatchMatMulAttrs(bool(op.option("adjX")), bool(op.option("adjY")))
+
+
+SOFTMAX = TfliteOp("SOFTMAX", 2, _write_softmax, _read_softmax)
+TANH = TfliteOp("TANH", 2, _write_plain, _read_plain)
+LOGISTIC = TfliteOp("LOGISTIC", 2, _write_plain, _read_plain)
+ADD = TfliteOp("ADD", 2, _write_add, _read_elementwise)
+MUL = TfliteOp("MUL", 2, _write_mul, _read_elementwise)
+BATCH_MATMUL = TfliteOp("BATCH_MATMUL", 2, _write_batch_matmul, _read_batch_matmul)
