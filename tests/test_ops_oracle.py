@@ -1,4 +1,5 @@
-"""Every operator at every edge: our reference, TFLM, LiteRT, our .tflite and our C compute the same integers.
+"""Every operator at every edge: our reference, TFLM, LiteRT, our .tflite and our C compute the same integers;
+our ONNX, which computes in float, is within a step.
 
 A new case is a line in the CASES of its operator; nothing here changes.
 """
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from host_model import HostModel
 
+from harembed.export.onnx import run_onnx, write_onnx
+from harembed.export.onnx_ops import ONNX_OPS
 from harembed.export.oracles import run_litert, run_tflm
 from harembed.export.tflite import write_tflite
 from harembed.export.tflite_import import read_tflite
@@ -27,6 +30,8 @@ LITERT_STEPS = {
 # LiteRT clips the sum of a gate's two parts to int16, TFLM each part before the sum: weights so large show it as
 # soon as the hidden state has left its zero_point.
 LITERT_FIRST_TIME_STEPS = {"lstm-gates_saturate": 1}
+# Float gates in a feedback this steep: a difference of one step is multiplied by the next.
+ONNX_STEPS = {"lstm-gates_saturate": 128}
 CASES = [pytest.param(op, i, id=f"{op}-{case.name}") for op in OPS for i, case in enumerate(OPS[op].CASES)]
 IN_TFLITE = [p for p in CASES if p.values[0] in TFLITE_OPS]
 WINDOWS = 24
@@ -81,6 +86,15 @@ def test_tflite_round_trip(op: str, index: int) -> None:
     assert [n.op for n in again.nodes] == [n.op for n in graph.nodes]
     assert [as_stored(n.attrs) for n in again.nodes] == [as_stored(n.attrs) for n in graph.nodes]
     assert same(Interpreter(again).run(*inputs), expected)
+
+
+@pytest.mark.parametrize("op, index", [p for p in CASES if p.values[0] in ONNX_OPS])
+def test_onnx_is_within_a_step(op: str, index: int) -> None:
+    graph, inputs, expected = computed(op, index)
+    allowed = ONNX_STEPS.get(f"{op}-{OPS[op].CASES[index].name}", 1)
+    for actual, e in zip(run_onnx(write_onnx(graph), inputs), expected, strict=True):
+        assert actual.shape == e.shape
+        assert np.abs(actual.astype(np.int64) - e).max() <= allowed
 
 
 @pytest.fixture(scope="session")

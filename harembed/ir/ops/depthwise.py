@@ -126,7 +126,7 @@ DepthwiseConv2D.CASES = (
     DepthwiseConv2D.case("temporal_k5", 1, 32, 9, 1, 1, 5, _same),
     DepthwiseConv2D.case("temporal_stride2_valid", 6, 31, 4, 1, 1, 5, Conv2DAttrs((1, 2))),
     DepthwiseConv2D.case("multiplier3", 1, 12, 5, 3, 1, 3, _same),
-    DepthwiseConv2D.case("two_dimensional", 7, 6, 3, 2, 3, 3, Conv2DAttrs((2, 2), padding="same", activation="relu6")),
+    DepthwiseConv2D.case("two_dimensional", 7, 6, 3, 2, 3, 3, Conv2DAttrs((2, 2), (1, 1), "same", "relu6")),
     DepthwiseConv2D.case("dilated", 1, 20, 3, 1, 1, 3, Conv2DAttrs(dilation=(1, 4), padding="same")),
     DepthwiseConv2D.case("kernel_beyond_input", 2, 3, 2, 1, 1, 7, _same),
     DepthwiseConv2D.case("one", 1, 1, 1, 1, 1, 1),

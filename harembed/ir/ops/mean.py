@@ -52,7 +52,8 @@ class Mean(Op):
     def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
         x = graph[node.inputs[0]]
         axes = node.attrs.axes
-        if not axes or axes != tuple(range(axes[0], axes[0] + len(axes))) or not 0 < axes[0] <= axes[-1] < len(x.shape):
+        neighbours = bool(axes) and axes == tuple(range(axes[0], axes[0] + len(axes)))
+        if not neighbours or axes[0] < 1 or axes[-1] >= len(x.shape):
             raise GraphError(f"Node {node.name!r}: mean over axes {axes} of shape {x.shape} is not supported.",
                              "Axes must be neighbours, ascending, and leave out axis 0, the batch.")
         if node.attrs.keep_dims:

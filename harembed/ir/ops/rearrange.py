@@ -108,7 +108,9 @@ class Transpose(Op):
         shape, perm = graph[node.inputs[0]].shape, node.attrs.perm
         strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
         return Prepared("he_transpose_s8", TransposeParams(
-            output_dims=_four([shape[i] for i in perm[1:]], 1), input_strides=_four([strides[i] for i in perm[1:]], 0)))
+            output_dims=_four([shape[i] for i in perm[1:]], 1),
+            input_strides=_four([strides[i] for i in perm[1:]], 0),
+        ))
 
     def reference(self, params: TransposeParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x = inputs[0]
@@ -126,7 +128,8 @@ class Pad(Op):
 
     def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
         x, a = graph[node.inputs[0]], node.attrs
-        if not len(x.shape) == len(a.before) == len(a.after) or min(a.before + a.after) < 0 or a.before[0] + a.after[0]:
+        fits = len(x.shape) == len(a.before) == len(a.after)
+        if not fits or min(a.before + a.after) < 0 or a.before[0] + a.after[0] > 0:
             raise GraphError(f"Node {node.name!r}: cannot pad {x.shape} by {a.before} and {a.after}.",
                              "One number >= 0 per axis, 0 for axis 0, the batch.")
         return [tuple(b + d + e for b, d, e in zip(a.before, x.shape, a.after, strict=True))]

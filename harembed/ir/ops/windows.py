@@ -9,16 +9,35 @@ import numpy as np
 class Sliding(Protocol):
     """The integers that describe sliding; params dataclasses have them under these names."""
 
-    input_h: int
-    input_w: int
-    filter_h: int
-    filter_w: int
-    output_h: int
-    output_w: int
-    stride_h: int
-    stride_w: int
-    pad_top: int
-    pad_left: int
+    @property
+    def input_h(self) -> int: ...
+
+    @property
+    def input_w(self) -> int: ...
+
+    @property
+    def filter_h(self) -> int: ...
+
+    @property
+    def filter_w(self) -> int: ...
+
+    @property
+    def output_h(self) -> int: ...
+
+    @property
+    def output_w(self) -> int: ...
+
+    @property
+    def stride_h(self) -> int: ...
+
+    @property
+    def stride_w(self) -> int: ...
+
+    @property
+    def pad_top(self) -> int: ...
+
+    @property
+    def pad_left(self) -> int: ...
 
 
 def taps(x: np.ndarray, p: Sliding, fill: int, dilation: tuple[int, int] = (1, 1)

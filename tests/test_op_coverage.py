@@ -1,0 +1,66 @@
+"""What an operator needs, piece by piece: each failure names the next thing to write."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harembed.export.onnx_ops import ONNX_OPS
+from harembed.export.tflite_ops import TFLITE_OPS
+from harembed.ir.ops import OPS
+from harembed.resources import resource_dir
+
+KERNELS = resource_dir("firmware") / "kernels"
+# Operators that TFLite lacks bring an expansion into builtins or an oracle of their own instead.
+NOT_IN_TFLITE: set[str] = set()
+NOT_IN_ONNX: set[str] = set()
+
+
+def _prepared(op: str):
+    graph = OPS[op].CASES[0].build(np.random.default_rng(0))
+    return OPS[op].prepare(graph, graph.nodes[0])
+
+
+def _struct_fields(header: Path, kernel: str) -> list[str]:
+    """Names of the fields of <kernel>_params, in any order."""
+    text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
+    found = re.search(r"typedef struct \{([^{}]*)\}\s*" + kernel + r"_params;", text)
+    assert found, f"{header.name}: no `typedef struct {{ ... }} {kernel}_params;`"
+    names = []
+    for declaration in found[1].split(";"):
+        for part in declaration.split(","):
+            words = re.findall(r"\w+", re.sub(r"\[[^\]]*\]", "", part))
+            names += words[-1:]
+    return names
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_operator_is_complete(op: str) -> None:
+    assert OPS[op].name == op, f"harembed/ir/ops: {op!r} is registered under another name than its own"
+    assert OPS[op].CASES, f"harembed/ir/ops: {op} has no CASES"
+    assert op in TFLITE_OPS or op in NOT_IN_TFLITE, f"harembed/export/tflite_ops: {op} is missing"
+    assert op in ONNX_OPS or op in NOT_IN_ONNX, f"harembed/export/onnx_ops: {op} is missing"
+    if OPS[op].view:
+        return
+    prepared = _prepared(op)
+    header, source = KERNELS / f"{prepared.kernel}.h", KERNELS / f"{prepared.kernel}.c"
+    assert header.is_file(), f"firmware/kernels/{header.name} is missing (operator {op})"
+    assert source.is_file(), f"firmware/kernels/{source.name} is missing (operator {op})"
+    assert f"void {prepared.kernel}(" in header.read_text(), f"{header.name} does not declare void {prepared.kernel}"
+    if prepared.params is not None:
+        ours = {f.name for f in fields(prepared.params)}
+        theirs = _struct_fields(header, prepared.kernel)
+        assert sorted(theirs) == sorted(ours), (
+            f"{header.name} and {type(prepared.params).__name__} differ in {sorted(ours.symmetric_difference(theirs))}")
+
+
+def test_registries_name_only_operators() -> None:
+    assert set(TFLITE_OPS) | set(ONNX_OPS) <= set(OPS)
+
+
+def test_operators_of_a_file_are_distinct() -> None:
+    """Reading maps a builtin back to one operator."""
+    builtins = [codec.builtin for codec in TFLITE_OPS.values()]
+    assert len(builtins) == len(set(builtins))
