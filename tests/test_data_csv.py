@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harembed.data import load_dataset
-from harembed.data.csv_format import CSV_FORMAT, read_csv_file
+from harembed.data.csv_format import COUNTS_PER_UNIT, CSV_FORMAT, read_csv_file
 from harembed.errors import DataError
 
 HEADER = "subject,label,recording,acc_x[g],gyro.z[deg/s/100]"
@@ -154,12 +154,15 @@ def test_gaps_in_time(tmp_path: Path, times: list[int], word: str) -> None:
 
 
 def test_the_printed_example_reads(tmp_path: Path) -> None:
-    example = [line.strip() for line in CSV_FORMAT.splitlines() if line.startswith("    ")]
+    example = [line.strip() for line in CSV_FORMAT.splitlines() if line[:4].isspace() and line[4:5] > " "]
     f = read_csv_file(_write(tmp_path / "example.csv", example))
     assert (f.rate_hz, f.classes, f.test_subjects) == (50.0, ("walk", "run", "rest"), ("p3",))
-    assert [c.kind for c in f.channels] == ["acc"] * 3 + ["gyro"] * 3
-    assert f.values.shape == (2, 6)
+    assert [c.kind for c in f.channels] == ["acc"] * 3 + ["gyro"]
+    assert f.values.shape == (2, 4)
     assert np.isclose(f.values[1, 1], -0.979)
+    assert max(map(len, CSV_FORMAT.splitlines())) < 80  # as `harembed datasets` prints it
+    for unit, counts in COUNTS_PER_UNIT.items():
+        assert f"{unit} {counts:g}" in CSV_FORMAT
 
 
 def test_not_utf8(tmp_path: Path) -> None:

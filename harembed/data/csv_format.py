@@ -16,23 +16,26 @@ A file, or a folder of files with the same columns (all *.csv in it are read):
     # rate_hz: 50
     # classes: walk, run, rest
     # test_subjects: p3
-    subject,label,recording,acc_x[g],acc_y[g],acc_z[g],gyro_x[rad/s],gyro_y[rad/s],gyro_z[rad/s]
-    p1,walk,morning,0.013,-0.982,0.101,0.02,0.11,-0.04
-    p1,walk,morning,0.015,-0.979,0.099,0.03,0.10,-0.05
+    subject,label,recording,acc_x[g],acc_y[g],acc_z[g],gyro_z[rad/s]
+    p1,walk,morning,0.013,-0.982,0.101,0.02
+    p1,walk,morning,0.015,-0.979,0.099,0.03
 
 Comment lines before the header:
-  # rate_hz: 50            samples per second; needed unless there is a column time_s
-  # classes: walk, run     order of the classes; without it they are sorted
-  # test_subjects: p3      who is held out for test; without it 30 % of the subjects, drawn with seed 0
-Columns, one row per sample, separated by commas, UTF-8, a point in decimals:
+  # rate_hz: 50          samples per second; needed without a column time_s
+  # classes: walk, run   order of the classes; without it they are sorted
+  # test_subjects: p3    who is held out for test; without it 30 % of the
+                         subjects, drawn with seed 0
+Columns, separated by commas, one row per sample; UTF-8, decimal points:
   subject     who; needed, because people in training and test must differ
   label       the class; needed; empty where a sample belongs to none
-  recording   optional; rows of one recording follow each other; a new file, subject or recording cuts
+  recording   optional; a new file, subject or recording cuts, so keep the
+              rows of one together
   time_s      optional; seconds, evenly spaced within a recording
-  NAME[UNIT]  every other column is a channel; UNIT is g, m/s2, rad/s, deg/s, uT, deg, or count
-Every channel becomes int16 counts, as a sensor delivers them. Counts per unit: g 4096, m/s2 400, rad/s 1024,
-deg/s 16, uT 16, deg 128, count 1. Write another as NAME[UNIT/COUNTS], e.g. acc_x[g/8192]; needed for other units.
-The channel's kind is its name up to the last underscore or point (acc_x: acc).
+  NAME[UNIT]  every other column is a channel
+Channels become int16 counts, as a sensor delivers them. Counts per unit:
+  g 4096, m/s2 400, rad/s 1024, deg/s 16, uT 16, deg 128, count 1
+Other counts, and other units, as NAME[UNIT/COUNTS], e.g. acc_x[g/8192].
+The channel's kind is its name up to the last "_" or "." (acc_x: acc).
 """
 
 COUNTS_PER_UNIT = {"g": 4096.0, "m/s2": 400.0, "rad/s": 1024.0, "deg/s": 16.0, "uT": 16.0, "deg": 128.0, "count": 1.0}
