@@ -11,12 +11,13 @@ import numpy as np
 from torch import Tensor, nn
 
 from harembed.errors import GraphError
-from harembed.export.lowering import Lowering
-from harembed.ir.graph import IntGraph
+from harembed.export.lowering import Lowering, qparams
+from harembed.ir.graph import DType, IntGraph
 from harembed.ir.input_spec import make_input_spec
 from harembed.ir.ops.conv import Conv2DAttrs, output_length
 from harembed.ir.ops.dense import FullyConnectedAttrs
 from harembed.ir.ops.elementwise import ElementwiseAttrs
+from harembed.ir.ops.lstm import LstmAttrs
 from harembed.ir.ops.matmul import BatchMatMulAttrs
 from harembed.ir.ops.mean import MeanAttrs
 from harembed.ir.ops.rearrange import ReshapeAttrs, TransposeAttrs
@@ -25,6 +26,7 @@ from harembed.ir.ops.softmax import SoftmaxAttrs
 from harembed.nn.quant import Quantizer
 from harembed.nn.quant_attention import QuantSensorAttention, QuantSensorFusion, QuantTemporalAggregation
 from harembed.nn.quant_layers import QuantConv, QuantDense, QuantDropout, QuantMean, QuantNet, QuantWeight
+from harembed.nn.quant_lstm import QuantLstm
 from harembed.space import Architecture
 
 
@@ -116,6 +118,21 @@ def lower_sensor_fusion(low: Lowering, layer: QuantSensorFusion, source: str) ->
     return low.move("reshape", wide, f"{layer.out.name}.steps", (1, t, hidden), ReshapeAttrs((1, t, hidden)))
 
 
+def lower_lstm(low: Lowering, layer: QuantLstm, source: str) -> str:
+    """[1, T, I] to [1, T, U]. PyTorch and the integer graph keep the gates in the same order."""
+    name = layer.out.name
+    _, t, _ = low.shape(source)
+    units = layer.hidden
+    from_input = low.gates(layer.input.weight, layer.input.scales(low.scale(source)), f"{name}.input_to_{{}}_weights")
+    state = low.state(f"{name}.output_state", (1, units), qparams(layer.out), DType.INT8)
+    from_state = low.gates(layer.recurrent.weight, layer.recurrent.scales(low.scale(state)),
+                           f"{name}.recurrent_to_{{}}_weights")
+    biases = low.gate_biases(layer.input, source, f"{name}.{{}}_bias")
+    cell = low.state(layer.cell.name, (1, units), qparams(layer.cell), DType.INT16)
+    return low.node("lstm", [source, *from_input, *from_state, *biases, state, cell], layer.out, (1, t, units),
+                    LstmAttrs())
+
+
 def lower_temporal_aggregation(low: Lowering, layer: QuantTemporalAggregation, source: str) -> str:
     """[1, T, H] to [1, H]."""
     name = layer.out.name
@@ -140,5 +157,6 @@ LOWERINGS: dict[type[nn.Module], Callable[[Lowering, Any, str], str]] = {
     QuantDropout: lower_dropout,
     QuantSensorAttention: lower_sensor_attention,
     QuantSensorFusion: lower_sensor_fusion,
+    QuantLstm: lower_lstm,
     QuantTemporalAggregation: lower_temporal_aggregation,
 }

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harembed.ir.graph import GraphBuilder, Kind, QParams
+from harembed.ir.graph import DType, GraphBuilder, Kind, QParams
+from harembed.ir.ops.lstm import GATES
 from harembed.nn.quant import Quantizer, integer_bias, integer_weight
 from harembed.nn.quant_layers import QuantWeight
 
@@ -64,6 +65,23 @@ class Lowering:
         """A constant with one scale, or one for each entry of its first axis."""
         axis = 0 if len(scales) > 1 else None
         return self.graph.constant(name, integers.numpy(), QParams(tuple(float(s) for s in scales), 0, axis))
+
+    def state(self, name: str, shape: Sequence[int], quantisation: QParams, dtype: DType) -> str:
+        """A tensor that the node which reads it also updates."""
+        return self.graph.tensor(name, shape, dtype, Kind.STATE, quantisation)
+
+    def gates(self, weight: Tensor, scales: Tensor, names: str) -> list[str]:
+        """Constants of an LSTM's four gates from one matrix [4U, I]; `names` has a place for the gate's."""
+        parts = integer_weight(weight, scales).chunk(len(GATES))
+        return [self.constant(names.format(gate), part, scale) for gate, part, scale in
+                zip(GATES, parts, scales.split(1), strict=True)]
+
+    def gate_biases(self, kernel: QuantWeight, source: str, names: str) -> list[str]:
+        assert kernel.bias is not None
+        scales, input_scale = kernel.scales(self.scale(source)), self.scale(source)
+        parts = integer_bias(kernel.bias, scales, input_scale).chunk(len(GATES))
+        return [self.constant(names.format(gate), part, scale * input_scale) for gate, part, scale in
+                zip(GATES, parts, scales.split(1), strict=True)]
 
     def scalar(self, name: str, value: float) -> str:
         """A real number as int8 constant [1], exact up to float32: its sign times its magnitude."""
