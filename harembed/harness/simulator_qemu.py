@@ -42,7 +42,7 @@ class QemuTransport:
                                "--board nucleo_l552ze_q, whose simulator needs no program.")
         if not elf.is_file():
             raise HarnessError(f"There is no firmware {elf}.", "Build it first: `harembed build`.")
-        port = _free_port()
+        port = free_port()
         self.name = f"QEMU {machine} ({elf.name})"
         self._process = subprocess.Popen(
             [program, "-M", machine, "-display", "none", "-monitor", "none", "-nodefaults",
@@ -104,7 +104,8 @@ class QemuTransport:
             self._process.stderr.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on now."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]

@@ -1,0 +1,69 @@
+"""Everything that a run of the board image on the simulated STM32L552 tells: counts, stack, arena, functions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harembed.board import Board
+from harembed.errors import HarnessError
+from harembed.harness.client import Device
+from harembed.harness.measure import LatencyReport, bench
+from harembed.harness.simulator_l552 import SimulatedL552
+
+
+@dataclass(frozen=True)
+class BoardSimulation:
+    """One window on the simulated board; nothing here is measured.
+
+    Attributes
+    ----------
+    instructions : LatencyReport    exact
+    cycles : LatencyReport          by the board's cycle model; None if the board file has none
+    error_percent : float           of these modelled cycles, as the board file states it for new kernels
+    stack_bytes : int               high-water mark: start, information, load, inference, profile
+    arena_bytes : int               size of the arena in the image
+    arena_bytes_touched : int       bytes of it that were written in between
+    arena_span : (first, behind last) offset that was written
+    by_function : {function: instructions} of one inference, most first
+    """
+
+    instructions: LatencyReport
+    cycles: LatencyReport | None
+    error_percent: float | None
+    stack_bytes: int
+    arena_bytes: int
+    arena_bytes_touched: int
+    arena_span: tuple[int, int]
+    by_function: dict[str, int]
+
+
+def simulate_board(elf: Path, board: Board, window: np.ndarray | None = None) -> BoardSimulation:
+    """Run one window through the image of a board that Unicorn can simulate.
+
+    Parameters
+    ----------
+    window : [window, raw_channels] int16    None sends fixed full-range model inputs
+    """
+    if board.simulators.unicorn != "stm32l552":
+        raise HarnessError(f"Board {board.name} has no simulator in this process.", "Use --board nucleo_l552ze_q.")
+    simulator = SimulatedL552(elf, "instructions")
+    with Device(simulator) as device:
+        device.info()  # the start-up code, which clears the whole arena, is over
+        with simulator.trace_writes() as trace:
+            instructions = bench(device, 1, window)
+        before = simulator.instructions_by_function()
+        device.infer()
+        after = simulator.instructions_by_function()
+        stack = simulator.stack_high_water_bytes()
+        by_function = {k: v - before.get(k, 0) for k, v in after.items() if v > before.get(k, 0)}
+    model = board.cycle_model
+    cycles = None
+    if model is not None:
+        with Device(SimulatedL552(elf, "cycles", model)) as device:
+            cycles = bench(device, 1, window)
+    return BoardSimulation(
+        instructions=instructions, cycles=cycles, error_percent=model.new_kernels_error_percent if model else None,
+        stack_bytes=stack, arena_bytes=len(trace.touched), arena_bytes_touched=trace.bytes_touched,
+        arena_span=trace.span, by_function=dict(sorted(by_function.items(), key=lambda item: -item[1])),
+    )
