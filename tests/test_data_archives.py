@@ -98,6 +98,8 @@ def test_watch_asked_to_leak_says_so() -> None:
     assert d.info.protocol.leaking
     assert "LEAKING" in d.info.protocol.split
     assert set(d.train.recording) & set(d.test.recording)
+    with pytest.raises(DataError, match="are in train and test"):  # the same windows cannot pass as a clean split
+        replace(d, info=replace(d.info, protocol=replace(d.info.protocol, leaking=False)))
 
 
 # ---- small archives in the official formats
