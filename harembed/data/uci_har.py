@@ -27,8 +27,8 @@ CHANNELS = (
 RAW_CHANNELS = (*CHANNELS[6:], *CHANNELS[3:6])
 VARIANTS: dict[str | None, tuple[Channel, ...]] = {None: CHANNELS, "raw": RAW_CHANNELS}
 
-# The UCI archive publishes no checksum. These values were recorded, independently of each other, by several
-# public projects that pin their downloads.
+# The UCI repository publishes no checksum. These are the values to which several public projects pin their
+# downloads of the outer and the inner archive.
 _OUTER_SHA256 = "c00b803081a5c797cd5e4b83700a9810b38d53d9d84e01917e090e1fdbc81031"
 _INNER_SHA256 = "2045e435c955214b38145fb5fa00776c72814f01b203fec405152dac7d5bfeb0"
 _INNER_NAME = "UCI HAR Dataset.zip"
