@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harembed.errors import GraphError
 from harembed.ir.graph import DType, GraphBuilder, Kind, QParams
 from harembed.ir.ops.lstm import GATES
 from harembed.nn.quant import Quantizer, integer_bias, integer_weight
@@ -14,6 +15,15 @@ from harembed.nn.quant_layers import QuantWeight
 
 
 def qparams(quantizer: Quantizer) -> QParams:
+    """A quantiser's scale and zero point.
+
+    Raises
+    ------
+    GraphError    it was never calibrated
+    """
+    if not bool(torch.isfinite(quantizer.scale)):
+        raise GraphError(f"Tensor {quantizer.name!r} has no range yet.",
+                         "Call harembed.train.qat.calibrate(net, x) with training windows before lowering.")
     return QParams((float(quantizer.scale),), int(quantizer.zero_point))
 
 

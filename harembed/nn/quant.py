@@ -57,7 +57,7 @@ class Quantizer(Switched):
         self.tap: Tensor | None = None  # the last value seen, where `record` is set
         self.record = False
         self._seen: list[Tensor] = []
-        scale, zero_point = fixed or (1.0, 0)
+        scale, zero_point = fixed or (float("nan"), 0)  # not a number until calibrated
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
         self.register_buffer("zero_point", torch.tensor(zero_point, dtype=torch.int32))
 

@@ -1,0 +1,139 @@
+"""Networks built from architectures, and their training: shapes, definitions, repeatability, learning."""
+
+import numpy as np
+import pytest
+import torch
+
+from harembed.errors import DataError, RunError, SearchError
+from harembed.ir.ops.conv import output_length
+from harembed.models import build_model
+from harembed.nn.attention import SensorAttention, TemporalAggregation
+from harembed.nn.temporal import conv_over_time, same_padding
+from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail, temporal_length
+from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
+from harembed.train.metrics import scores
+from harembed.train.recipe import Recipe
+
+torch.set_num_threads(1)
+C = TemporalConv
+ARCHITECTURES = {
+    "same": Architecture(32, (0, 1, 2), "same", (C(5, 2, 4), C(3, 1, 6)), ConvTail(8, (C(3, 1, 5),)), 3),
+    "valid_odd": Architecture(31, (2, 0), "valid", (C(5, 2, 4), C(1, 1, 3), C(7, 1, 5)), ConvTail(6), 2),
+    "one_sensor": Architecture(20, (1,), "same", (C(7, 2, 3), C(5, 2, 3)), ConvTail(4, (C(3, 2, 4),)), 2),
+    "tinyhar": Architecture(24, (0, 1, 2, 3), "same", (C(5, 2, 4), C(5, 1, 4)), TinyHarTail(6), 3),
+}
+
+
+def waves(n: int, arch: Architecture, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Windows whose class is the number of periods in them, at random phases, with noise."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, arch.classes, n)
+    t = np.arange(arch.window) / arch.window
+    phase = rng.uniform(0, 2 * np.pi, (n, len(arch.channels), 1))
+    x = np.sin(2 * np.pi * (1.5 + 2 * y[:, None, None]) * t + phase)
+    x += 0.3 * rng.normal(size=x.shape)
+    return torch.from_numpy(x[:, None].astype(np.float32)), torch.from_numpy(y)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_logits_of_a_window_do_not_depend_on_its_batch(name: str) -> None:
+    arch = ARCHITECTURES[name]
+    model = build_model(arch).eval()
+    x, _ = waves(16, arch)
+    logits = predict(model, x)
+    assert logits.shape == (16, arch.classes)
+    np.testing.assert_allclose(logits, np.concatenate([predict(model, part) for part in x.split(1)]), atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 127, 128])
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_padding_is_that_of_the_integer_graph(length: int, kernel: int, stride: int) -> None:
+    out, before = output_length(length, kernel, stride, 1, "same")
+    assert same_padding(length, kernel, stride)[0] == before
+    y = conv_over_time(torch.ones(1, 1, 1, length), torch.ones(1, 1, 1, kernel), None, stride, "same")
+    assert y.shape[3] == out == temporal_length(length, kernel, stride, "same")
+    taps = [sum(0 <= t * stride - before + k < length for k in range(kernel)) for t in range(out)]
+    assert y.flatten().tolist() == taps
+
+
+def test_a_kernel_beyond_the_window_is_refused_by_name() -> None:
+    arch = Architecture(8, (0,), "valid", (C(5, 2, 4), C(3, 1, 4)), ConvTail(4), 2)
+    with pytest.raises(SearchError, match="conv1: a kernel of 3 samples does not fit into the 2"):
+        build_model(arch)
+
+
+def test_attention_is_the_authors_formula() -> None:
+    """One time step at a time: q k^T, softmax down each column, o = gamma * h^T beta + x^T."""
+    layer = SensorAttention(4)
+    layer.gamma.data.fill_(0.7)
+    x = torch.randn(2, 4, 5, 3, generator=torch.Generator().manual_seed(1))
+    expected = []
+    for t in range(3):
+        step = x[..., t].transpose(1, 2)
+        q, k, v = layer.query(step), layer.key(step), layer.value(step)
+        beta = torch.softmax(q @ k.transpose(1, 2), dim=1)
+        expected.append((0.7 * v.transpose(1, 2) @ beta + step.transpose(1, 2)).transpose(1, 2))
+    torch.testing.assert_close(layer(x), torch.stack(expected, 1))
+
+
+def test_aggregation_adds_the_weighted_mean_to_the_last_step() -> None:
+    layer = TemporalAggregation(3)
+    layer.gamma.data.fill_(-0.5)
+    x = torch.randn(1, 4, 3, generator=torch.Generator().manual_seed(2))
+    score = torch.tanh(x[0] @ layer.fc_1.weight.T + layer.fc_1.bias) @ layer.fc_2.weight[0]
+    weight = score.exp() / score.exp().sum()
+    torch.testing.assert_close(layer(x)[0], x[0, 3] - 0.5 * (weight[:, None] * x[0]).sum(0))
+
+
+def test_normalise_keeps_the_order_of_channels() -> None:
+    raw = np.arange(2 * 4 * 3, dtype=np.int16).reshape(2, 4, 3)
+    x = normalise(raw, np.array([1.2, 0.0, 2.0]), np.array([1.0, 2.0, 4.0]), (2, 0))
+    assert x.shape == (2, 1, 2, 4)
+    assert x[1, 0, 0].tolist() == [(v - 2.0) / 4.0 for v in (14, 17, 20, 23)]
+    assert x[0, 0, 1].tolist() == [v - 1.0 for v in (0, 3, 6, 9)]
+
+
+def test_training_learns_repeats_and_resumes() -> None:
+    arch = ARCHITECTURES["same"]
+    x, y = waves(512, arch)
+    recipe = Recipe(epochs=12, batch=64)
+    states = []
+
+    def run(**kwargs):
+        torch.manual_seed(5)
+        model = build_model(arch)
+        return model, train(model, x, y, recipe, 7, *waves(256, arch, 1), **kwargs)
+
+    first, history = run(checkpoint=lambda state: states.append(state_to_bytes(state)))
+    assert history.epochs[-1]["val_macro_f1"] > 0.9
+    again, _ = run()
+    resumed, resumed_history = run(resume=state_from_bytes(states[4]))
+    for model in (again, resumed):
+        for name, value in first.state_dict().items():
+            assert torch.equal(value, model.state_dict()[name]), name
+    assert resumed_history.epochs == history.epochs
+    with pytest.raises(RunError, match="another recipe or seed"):
+        train(build_model(arch), x, y, recipe, 8, resume=state_from_bytes(states[4]))
+    with pytest.raises(RunError, match="damaged"):
+        state_from_bytes(states[4][:-100])
+
+
+def test_training_refuses_what_it_cannot_learn_from() -> None:
+    arch = ARCHITECTURES["same"]
+    x, y = waves(64, arch)
+    with pytest.raises(DataError, match="64 windows and 63 labels"):
+        train(build_model(arch), x, y[1:], Recipe(epochs=1), 0)
+    x[3, 0, 0, 0] = torch.nan
+    with pytest.raises(RunError, match="diverged in epoch 1 of 2"):
+        train(build_model(arch), x, y, Recipe(epochs=2), 0)
+
+
+def test_scores_by_hand() -> None:
+    s = scores(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0]), 2)
+    assert s.confusion.tolist() == [[1, 1], [1, 2]]
+    assert s.class_f1.tolist() == pytest.approx([0.5, 2 / 3])
+    assert (s.macro_f1, s.accuracy) == pytest.approx((7 / 12, 0.6))
+    assert s.weighted_f1 == pytest.approx((2 * 0.5 + 3 * 2 / 3) / 5)
+    sure = scores(np.array([0, 1]), np.array([0, 0]), 2, np.array([[0.9, 0.1], [0.3, 0.7]], np.float32))
+    assert sure.calibration_error == pytest.approx((0.1 + 0.7) / 2, abs=1e-6)
