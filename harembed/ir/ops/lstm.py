@@ -44,7 +44,10 @@ OUTPUT_STATE, CELL_STATE = 13, 14  # positions among the inputs
 
 @dataclass(frozen=True)
 class LstmAttrs:
-    cell_clip: float = 0.0  # the cell stays within +- this, in real units; 0: only int16 saturation
+    cell_clip: float = 0.0  # the cell stays within +- this, in real units, a float32; 0: only int16 saturation
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cell_clip", float(np.float32(self.cell_clip)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +201,7 @@ def _cell_tanh(scale: float) -> tuple[int, int]:
 
 def _quantised_clip(cell_clip: float, scale: float) -> int:
     """The clip in steps of the cell, cut toward zero and to int16 as TFLite does; 32768 is beyond any cell."""
-    return 32768 if cell_clip <= 0.0 else int(min(float(np.float32(cell_clip)) / scale, 32767.0))
+    return 32768 if cell_clip <= 0.0 else int(min(cell_clip / scale, 32767.0))
 
 
 def _int16(x: np.ndarray, multiplier: int, shift: int) -> np.ndarray:

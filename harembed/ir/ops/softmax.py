@@ -29,7 +29,10 @@ MAX_DEPTH = 511  # from 512 equal values on TFLM's final shift exceeds 31 bits a
 
 @dataclass(frozen=True)
 class SoftmaxAttrs:
-    beta: float = 1.0  # softmax(beta * x)
+    beta: float = 1.0  # softmax(beta * x); a float32, as in the file
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "beta", float(np.float32(self.beta)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,7 @@ class Softmax(Op):
     @staticmethod
     def _multiplier(scale: float, beta: float) -> float:
         """An input difference times this is Q5.26; capped as in TFLite's PreprocessSoftmaxScaling."""
-        return min(float(np.float32(beta)) * scale * (1 << (31 - DIFF_INTEGER_BITS)), 2.0**31 - 1.0)
+        return min(beta * scale * (1 << (31 - DIFF_INTEGER_BITS)), 2.0**31 - 1.0)
 
     def prepare(self, graph: IntGraph, node: Node) -> Prepared:
         x = graph[node.inputs[0]]
