@@ -51,9 +51,8 @@ def test_operator_is_complete(op: str) -> None:
     assert f"void {prepared.kernel}(" in header.read_text(), f"{header.name} does not declare void {prepared.kernel}"
     if prepared.params is not None:
         ours = {f.name for f in fields(prepared.params)}
-        theirs = _struct_fields(header, prepared.kernel)
-        assert sorted(theirs) == sorted(ours), (
-            f"{header.name} and {type(prepared.params).__name__} differ in {sorted(ours.symmetric_difference(theirs))}")
+        theirs = set(_struct_fields(header, prepared.kernel))
+        assert theirs == ours, f"{header.name} and {type(prepared.params).__name__} differ in {sorted(ours ^ theirs)}"
 
 
 def test_registries_name_only_operators() -> None:
