@@ -103,10 +103,8 @@ def build_firmware(
             raise BoardError(f"PlatformIO has no stock platform for {board.name}.", "Build without it.")
         require_network()
     found = find_toolchain(toolchain)
-    macros = {"HE_BOARD": board.name, "HE_CORE_CLOCK_HZ": clock_hz, "HE_UART_BAUD": board.serial.baud,
-              **(defines or {})}
     project = out_dir / "project"
-    write_project(project, sources, board, found, optimise, macros)
+    write_project(project, sources, board, found, optimise, _macros(board, clock_hz) | dict(defines or {}))
     try:
         run_platformio(project, environment)
     except PlatformioFailure as e:
@@ -117,6 +115,16 @@ def build_firmware(
     flat = write_atomic(out_dir / "firmware.bin", (built / "firmware.bin").read_bytes())
     name = "arm-none-eabi-gcc 12.3.1 (PlatformIO stock)" if stock else f"{found.name} {found.version}"
     return read_image(elf, flat, board.name, clock_hz, name, optimise)
+
+
+def _macros(board: Board, clock_hz: int) -> dict[str, str | int]:
+    """What a port must know of the board file."""
+    macros: dict[str, str | int] = {"HE_BOARD": board.name, "HE_CORE_CLOCK_HZ": clock_hz}
+    if board.serial is not None:
+        macros["HE_UART_BAUD"] = board.serial.baud
+    if board.simulators.qemu_icount_shift is not None:
+        macros["HE_ICOUNT_SHIFT"] = board.simulators.qemu_icount_shift
+    return macros
 
 
 def write_project(project: Path, sources: Mapping[str, str], board: Board, toolchain: Toolchain, optimise: str,

@@ -22,10 +22,8 @@
 #define UART0_BAUDDIV HE_REG(0x50200010u)
 #define UART0_RX_IRQ 32u
 
-/* With `-icount shift=6` QEMU lets 2^6 ns pass for each instruction, and SysTick counts at 20 MHz: one tick
- * in 50 ns, so 64 ticks are 50 instructions. */
-#define NS_PER_TICK 50u
-#define ICOUNT_SHIFT 6u
+/* With `-icount shift=HE_ICOUNT_SHIFT` QEMU lets 2^HE_ICOUNT_SHIFT ns pass for each instruction. */
+#define NS_PER_TICK (1000000000u / HE_CORE_CLOCK_HZ)
 
 void UART0_RX_Handler(void);
 void SysTick_Handler(void);
@@ -103,7 +101,7 @@ uint64_t port_cycles(void)
     he_irq_unmask(before);
     /* It counts down from SYST_MAX, and 0 is the last value of a period. */
     const uint64_t ticks = (uint64_t)periods * (SYST_MAX + 1u) + ((SYST_MAX - value) & SYST_MAX);
-    return (ticks * NS_PER_TICK + (1u << ICOUNT_SHIFT) - 1u) >> ICOUNT_SHIFT;
+    return (ticks * NS_PER_TICK + (1u << HE_ICOUNT_SHIFT) - 1u) >> HE_ICOUNT_SHIFT;
 }
 
 void SysTick_Handler(void)
