@@ -119,8 +119,8 @@ FullyConnected.CASES = (
     FullyConnected.case("one", (1, 1), 1),
     FullyConnected.case("per_tensor", (1, 33), 9, per_channel=False),
     FullyConnected.case("per_tensor_no_bias", (1, 33), 9, per_channel=False, bias=False),
-    # The product of the two scales is 1.5 output scales in float32 and a hair less in double: every tie tells.
-    FullyConnected.case("per_tensor_float32_product", (1, 1), 64, zero_points=(-128, 0), scales=(0.03, 2.0**-12),
+    # The product of the two scales is 1.5 output scales in float32 and a hair less in double, which TFLM uses.
+    FullyConnected.case("per_tensor_double_product", (1, 1), 64, zero_points=(-128, 0), scales=(0.03, 2.0**-12),
                         per_channel=False, weight_scale=0.01220703125, largest_bias=60),
     FullyConnected.case("no_bias", (1, 17), 4, bias=False),
     FullyConnected.case("saturating", (1, 40), 12, scales=(0.5, 0.01)),

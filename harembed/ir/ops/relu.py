@@ -50,8 +50,8 @@ class Relu(Op):
 
 Relu.CASES = (
     unary_case(Relu(), "halves_the_range", (1, 3, 5, 2), None, (0.05, 0.02), (0, -128)),
-    # The quotient of the scales is 1.5 in float32 and a hair less in double: every tie tells.
-    unary_case(Relu(), "float32_quotient", (1, 100), None, (0.022499999, 0.015), (0, -128)),
+    # The quotient of the scales is 1.5 in float32 and a hair less in double: every tie tells that TFLM uses double.
+    unary_case(Relu(), "double_quotient", (1, 100), None, (0.022499999, 0.015), (0, -128)),
     unary_case(Relu(), "same_quantisation", (1, 40), None),
     unary_case(Relu(), "saturating", (1, 40), None, (0.1, 0.05), (0, -100)),
 )
