@@ -26,7 +26,6 @@ from harembed.ir.ops import OPS
 LITERT_STEPS = {
     "fully_connected": 1,  # rounds once where TFLM rounds twice
     "relu": 1,  # divides the two scales in float32, TFLM in double
-    "relu": 1,  # divides the scales in float32
     "lstm": 2,  # other sigmoid and tanh than TFLM's tables
 }
 # LiteRT clips the sum of a gate's two parts to int16, TFLM each part before the sum: weights so large show it as
