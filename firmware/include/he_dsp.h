@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The Armv7E-M / Armv8-M DSP instructions that the kernels use (Cortex-M4, M7, M33, M55 ...), and the one
+ * place that decides whether they are used: HE_USE_DSP. A kernel with a `_dsp` form has two files that
+ * define the same function; each is guarded by HE_USE_DSP, so that both are always in the build.
+ *
+ * HE_FORCE_PORTABLE=1   the portable form even where the instructions exist (to compare)
+ * HE_DSP_EMULATION=1    the `_dsp` form on any little-endian machine, each instruction emulated exactly in
+ *                       C: what runs on a host, under sanitizers too, computes the bits of the target
+ *
+ * A "pair" is two int16 in one word, the first in the low half.
+ */
+#ifndef HE_DSP_H
+#define HE_DSP_H
+
+#include <stdint.h>
+
+#if defined(HE_FORCE_PORTABLE) && HE_FORCE_PORTABLE
+#define HE_USE_DSP 0
+#elif defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+#define HE_USE_DSP 1
+#elif defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_DSP) && !defined(__ARM_BIG_ENDIAN)
+#define HE_USE_DSP 1
+#else
+#define HE_USE_DSP 0
+#endif
+
+#if HE_USE_DSP
+
+/* Inlined whatever the optimiser thinks: an argument that is constant at the call then folds away. */
+#define HE_ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* Four int8 from any address: one LDR, which may be unaligned (an LDRD or LDM may not). */
+HE_ALWAYS_INLINE uint32_t he_load_4(const int8_t *from)
+{
+    uint32_t word;
+    __builtin_memcpy(&word, from, sizeof word);
+    return word;
+}
+
+HE_ALWAYS_INLINE uint32_t he_pair(int32_t low, int32_t high)
+{
+    return ((uint32_t)low & 0xFFFFU) | ((uint32_t)high << 16);
+}
+
+#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+
+HE_ALWAYS_INLINE int32_t he_saturate(int64_t x, int32_t low, int32_t high)
+{
+    return x < low ? low : (x > high ? high : (int32_t)x);
+}
+
+HE_ALWAYS_INLINE uint32_t he_sxtb16(uint32_t bytes)
+{
+    return he_pair((int8_t)bytes, (int8_t)(bytes >> 16));
+}
+
+HE_ALWAYS_INLINE uint32_t he_sxtb16_ror8(uint32_t bytes)
+{
+    return he_sxtb16(bytes >> 8);
+}
+
+HE_ALWAYS_INLINE uint32_t he_sxtab16(uint32_t addend, uint32_t bytes)
+{
+    return he_pair((int16_t)addend + (int8_t)bytes, (int16_t)(addend >> 16) + (int8_t)(bytes >> 16));
+}
+
+HE_ALWAYS_INLINE uint32_t he_sxtab16_ror8(uint32_t addend, uint32_t bytes)
+{
+    return he_sxtab16(addend, bytes >> 8);
+}
+
+HE_ALWAYS_INLINE int32_t he_smlad(uint32_t a, uint32_t b, int32_t sum)
+{
+    const int32_t low = (int16_t)a * (int16_t)b;
+    const int32_t high = (int16_t)(a >> 16) * (int16_t)(b >> 16);
+    return (int32_t)((uint32_t)sum + (uint32_t)low + (uint32_t)high);
+}
+
+HE_ALWAYS_INLINE int32_t he_mla(int32_t a, int32_t b, int32_t sum)
+{
+    return (int32_t)((uint32_t)sum + (uint32_t)a * (uint32_t)b);
+}
+
+HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
+{
+    return (int32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32);
+}
+
+HE_ALWAYS_INLINE int32_t he_qadd(int32_t a, int32_t b)
+{
+    return he_saturate((int64_t)a + b, INT32_MIN, INT32_MAX);
+}
+
+HE_ALWAYS_INLINE int32_t he_ssat8_asr1(int32_t x)
+{
+    return he_saturate(x >> 1, -128, 127);
+}
+
+#else
+
+/* Inline assembly rather than <arm_acle.h>: that has no SMMULR, and no compiler folds the rotation or the
+ * shift into SXTB16 and SSAT dependably. Not volatile: the compiler may move and drop them. */
+
+/* Bytes 0 and 2, sign-extended to a pair. */
+HE_ALWAYS_INLINE uint32_t he_sxtb16(uint32_t bytes)
+{
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(bytes));
+    return pair;
+}
+
+/* Bytes 1 and 3, sign-extended to a pair. */
+HE_ALWAYS_INLINE uint32_t he_sxtb16_ror8(uint32_t bytes)
+{
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes));
+    return pair;
+}
+
+/* As he_sxtb16, with a pair added. */
+HE_ALWAYS_INLINE uint32_t he_sxtab16(uint32_t addend, uint32_t bytes)
+{
+    uint32_t pair;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(pair) : "r"(addend), "r"(bytes));
+    return pair;
+}
+
+/* As he_sxtb16_ror8, with a pair added. */
+HE_ALWAYS_INLINE uint32_t he_sxtab16_ror8(uint32_t addend, uint32_t bytes)
+{
+    uint32_t pair;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(pair) : "r"(addend), "r"(bytes));
+    return pair;
+}
+
+/* sum + a.low * b.low + a.high * b.high; the sum wraps. */
+HE_ALWAYS_INLINE int32_t he_smlad(uint32_t a, uint32_t b, int32_t sum)
+{
+    int32_t result;
+    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
+/* sum + a * b; the sum wraps. */
+HE_ALWAYS_INLINE int32_t he_mla(int32_t a, int32_t b, int32_t sum)
+{
+    return (int32_t)((uint32_t)sum + (uint32_t)a * (uint32_t)b);
+}
+
+/* round(a * b / 2^32), ties toward +infinity. */
+HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
+{
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+}
+
+/* a + b, saturated to int32. */
+HE_ALWAYS_INLINE int32_t he_qadd(int32_t a, int32_t b)
+{
+    int32_t result;
+    __asm__("qadd %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+}
+
+/* floor(x / 2), saturated to int8. */
+HE_ALWAYS_INLINE int32_t he_ssat8_asr1(int32_t x)
+{
+    int32_t result;
+    __asm__("ssat %0, #8, %1, asr #1" : "=r"(result) : "r"(x));
+    return result;
+}
+
+#endif
+#endif
+#endif
