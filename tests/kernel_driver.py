@@ -1,0 +1,198 @@
+"""Runs kernels by themselves: a C program around single operators, for the host and for a bare Cortex-M33.
+
+The program holds parameters, inputs and weights as constants, calls each kernel once per input, and collects all
+outputs in `results`. On the M33 (Unicorn) the executed instructions are counted by function.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import unicorn
+from unicorn import arm_const
+
+from harembed.harness.elf_image import read_elf
+from harembed.harness.instruction_counts import BlockCounter
+from harembed.ir.graph import IntGraph, Kind
+from harembed.ir.interpreter import Interpreter
+from harembed.ir.ops import OPS
+
+FIRMWARE = Path(__file__).parents[1] / "firmware"
+FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion",
+         f"-I{FIRMWARE / 'include'}", f"-I{FIRMWARE / 'kernels'}")
+ARM_GCC = ("arm-none-eabi-gcc", "-mcpu=cortex-m33", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard")
+ZIG = (sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eabihf",
+       "-mcpu=cortex_m33+dsp+fp_armv8d16sp")
+FLASH = (0x0800_0000, 4 << 20)
+RAM = (0x2000_0000, 1 << 20)
+RETURN = FLASH[0] + FLASH[1] - 16  # where `run` returns to
+
+COLLECT = """
+static __attribute__((noinline)) void collect(int32_t at, const int8_t *from, int32_t count)
+{
+    for (int32_t i = 0; i < count; ++i) results[at + i] = from[i];
+}
+"""
+
+HOST_MAIN = """
+#include <stdio.h>
+int main(void)
+{
+    run();
+    return fwrite(results, 1, sizeof results, stdout) == sizeof results ? 0 : 1;
+}
+"""
+
+# A freestanding compiler may call these two. volatile: else it would make a loop a call of itself.
+BARE_METAL = """
+void *memcpy(void *to, const void *from, size_t n);
+void *memset(void *to, int value, size_t n);
+void *memcpy(void *to, const void *from, size_t n)
+{
+    volatile char *t = to;
+    for (size_t i = 0; i < n; ++i) t[i] = ((const char *)from)[i];
+    return to;
+}
+void *memset(void *to, int value, size_t n)
+{
+    volatile char *t = to;
+    for (size_t i = 0; i < n; ++i) t[i] = (char)value;
+    return to;
+}
+"""
+
+LINKER_SCRIPT = f"""
+MEMORY {{ FLASH (rx) : ORIGIN = {FLASH[0]}, LENGTH = {FLASH[1] - 16}
+          RAM (rwx) : ORIGIN = {RAM[0]}, LENGTH = {RAM[1] - 4096} }}
+PHDRS {{ code PT_LOAD; variables PT_LOAD; }}
+SECTIONS {{
+    .text : {{ *(.text*) *(.rodata*) }} > FLASH : code
+    .ARM.exidx : {{ *(.ARM.exidx*) }} > FLASH : code
+    .bss : {{ *(.bss*) *(COMMON) }} > RAM : variables
+    .data : {{ *(.data*) }} > RAM : variables
+}}
+ASSERT(SIZEOF(.data) == 0, "nothing copies .data")
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A graph of one node, with inputs [N, ...] for its one input."""
+
+    graph: IntGraph
+    inputs: np.ndarray
+
+    @property
+    def expected(self) -> bytes:
+        return Interpreter(self.graph).run(self.inputs)[0].tobytes()
+
+
+def job(graph: IntGraph, rng: np.random.Generator, randoms: int = 2) -> Job:
+    """With both ends of the range and full-range random inputs."""
+    shape = graph[graph.inputs[0]].shape[1:]
+    ends = np.stack([np.full(shape, v, np.int8) for v in (-128, 127)])
+    return Job(graph, np.concatenate([ends, rng.integers(-128, 128, (randoms, *shape)).astype(np.int8)]))
+
+
+def program(jobs: Sequence[Job]) -> str:
+    """C text with `results` [all output bytes] and `run()`."""
+    lines: list[str] = []
+    calls: list[str] = []
+    kernels: set[str] = set()
+    offset = 0
+    for i, one in enumerate(jobs):
+        graph, (node,) = one.graph, one.graph.nodes
+        prepared = OPS[node.op].prepare(graph, node)
+        kernels.add(prepared.kernel)
+        lines += _parameters(f"params{i}", prepared.kernel, prepared.params)
+        arguments = []
+        for k, name in enumerate(node.inputs):
+            if name and graph[name].kind is Kind.CONSTANT:
+                lines.append(table(f"constant{i}_{k}", graph[name].data))
+                arguments.append(f"constant{i}_{k}")
+            else:
+                arguments.append("input" if name else "NULL")
+        size = graph[graph.outputs[0]].nbytes
+        # Each input and output is an array of its own: a sanitizer then sees every byte too far.
+        lines.append(f"static int8_t output{i}[{size}];")
+        for n, x in enumerate(one.inputs):
+            lines.append(table(f"input{i}_{n}", x))
+            named = ", ".join(f"input{i}_{n}" if a == "input" else a for a in arguments)
+            calls.append(f"    {prepared.kernel}(&params{i}, {named}, output{i});")
+            calls.append(f"    collect({offset}, output{i}, {size});")
+            offset += size
+    includes = [f'#include "{kernel}.h"' for kernel in sorted(kernels)]
+    return "\n".join(["#include <stddef.h>", "#include <stdint.h>", *includes, *lines,
+                      f"int8_t results[{offset}];", COLLECT,
+                      "void run(void);", "void run(void)", "{", *calls, "}", ""])
+
+
+def kernel_sources(jobs: Sequence[Job]) -> list[Path]:
+    """Both forms of every kernel, as a firmware build takes them."""
+    names = {OPS[j.graph.nodes[0].op].prepare(j.graph, j.graph.nodes[0]).kernel for j in jobs}
+    return [p for name in sorted(names) for p in sorted((FIRMWARE / "kernels").glob(f"{name}*.c"))]
+
+
+def build_host(folder: Path, text: str, sources: Sequence[Path], *command: str) -> Path:
+    return _compile(folder, text + HOST_MAIN, sources, *command)
+
+
+def build_m33(folder: Path, text: str, sources: Sequence[Path], *command: str) -> Path:
+    script = folder / "m33.ld"
+    script.write_text(LINKER_SCRIPT)
+    return _compile(folder, text + BARE_METAL, sources, *command, "-ffreestanding", "-nostdlib", f"-Wl,-T,{script}",
+                    "-Wl,--entry=run")
+
+
+def run_host(executable: Path) -> bytes:
+    done = subprocess.run([executable], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def run_m33(elf: Path) -> tuple[bytes, dict[str, int]]:
+    """(results, instructions by function)."""
+    image = read_elf(elf)
+    uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+    uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M33)
+    uc.mem_map(*FLASH)
+    uc.mem_map(*RAM)
+    for address, data in image.segments:
+        uc.mem_write(address, data)
+    counter = BlockCounter(lambda a, n: bytes(uc.mem_read(a, n)), FLASH, lambda: True, None)
+    uc.hook_add(unicorn.UC_HOOK_BLOCK, counter.on_block)
+    uc.reg_write(arm_const.UC_ARM_REG_SP, RAM[0] + RAM[1])
+    uc.reg_write(arm_const.UC_ARM_REG_LR, RETURN | 1)
+    uc.emu_start(image.symbol("run").start | 1, RETURN)
+    assert uc.reg_read(arm_const.UC_ARM_REG_PC) == RETURN
+    results = image.symbol("results")
+    return bytes(uc.mem_read(results.start, results.nbytes)), counter.by_function(image.functions)
+
+
+def table(name: str, array: np.ndarray) -> str:
+    """A constant array in C."""
+    values = ", ".join("INT32_MIN" if v == -2**31 else str(v) for v in array.reshape(-1).tolist())
+    return f"static const {array.dtype.name}_t {name}[{array.size}] = {{{values}}};"
+
+
+def _parameters(name: str, kernel: str, params: Any) -> list[str]:
+    lines, initialisers = [], []
+    for field in fields(params):
+        value = getattr(params, field.name)
+        if isinstance(value, np.ndarray):
+            lines.append(table(f"{name}_{field.name}", value))
+            value = f"{name}_{field.name}"
+        initialisers.append(f".{field.name} = {value}")
+    return [*lines, f"static const {kernel}_params {name} = {{{', '.join(initialisers)}}};"]
+
+
+def _compile(folder: Path, text: str, sources: Sequence[Path], *command: str) -> Path:
+    driver, out = folder / "driver.c", folder / "driver.elf"
+    driver.write_text(text)
+    done = subprocess.run([*command, *FLAGS, driver, *sources, "-o", out], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return out
