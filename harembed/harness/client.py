@@ -3,7 +3,7 @@
 import os
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -199,19 +199,34 @@ class Device:
                                    "Flash firmware that this version of harembed has built.")
 
     def _request(self, kind: Type, payload: bytes = b"", wait_s: float | None = None) -> bytes:
+        """Send a request, and send it again while no answer comes: the device executes it once.
+
+        A request that computes for `wait_s` is repeated at growing intervals; one of a moment, `attempts` times.
+        """
         self._sequence = (self._sequence + 1) & 0xFFFF
-        data = Frame(kind, self._sequence, payload).encode()
-        for attempt in range(self.attempts):
-            if attempt:
-                self.retries += 1
-                # A filler of one frame's length completes whatever false frame the device may be waiting for.
-                data = bytes(MAX_FRAME) + data if attempt == 1 else data
-            self.transport.write(data)
-            answer = self._await(kind, wait_s or self.timeout_s)
+        frame = Frame(kind, self._sequence, payload).encode()
+        sent = 0
+        for interval in self._intervals(wait_s):
+            # The filler of one frame's length completes whatever false frame the device may be waiting for.
+            self.transport.write(frame if sent == 0 else bytes(MAX_FRAME) + frame)
+            sent += 1
+            self.retries += sent > 1
+            answer = self._await(kind, interval)
             if answer is not None:
                 return answer
-        raise HarnessError(f"No answer to {kind.name} from {self.transport.name} after {self.attempts} attempts.",
+        raise HarnessError(f"No answer to {kind.name} from {self.transport.name} after {sent} attempts.",
                            "Is the harembed firmware flashed, the board powered, and --baud right? Press reset.")
+
+    def _intervals(self, wait_s: float | None) -> Iterator[float]:
+        """How long to wait for an answer after each time that a request is sent."""
+        if wait_s is None:
+            yield from [self.timeout_s] * self.attempts
+            return
+        interval = self.timeout_s
+        while wait_s > 0:
+            yield min(interval, wait_s)
+            wait_s -= interval
+            interval *= 2
 
     def _await(self, kind: Type, wait_s: float) -> bytes | None:
         """The payload of the answer to the current request; older answers are ignored."""

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A program for the simulated STM32L552 that does one thing, chosen by TASK, and then waits for ever.
+ */
+#include <stdint.h>
+
+#define REG(address) (*(volatile uint32_t *)(address))
+
+void start(void);
+void systick(void);
+volatile uint32_t result[2];
+
+void systick(void)
+{
+    /* Destroys what an exception handler may destroy. */
+    __asm__ volatile("vmov s0, %0\n\tvmov s15, %0\n\tvmul.f32 s1, s0, s0\n\tvmul.f32 s7, s0, s0\n\tmovs r1, #0\n\t"
+                     "movs r2, #0\n\tmov r12, r1\n\tcmp r1, r2"
+                     :
+                     : "r"(0x7FC00000u)
+                     : "r1", "r2", "r12", "cc");
+    result[1] = result[1] + 1u;
+}
+
+static void write_flash(void) { REG(0x08001000u) = 1u; }
+static void read_null(void) { __asm__ volatile("ldr r0, [%0]" : : "r"(0) : "r0"); } /* in C it may be left out */
+static void write_beyond_ram(void) { REG(0x20040000u) = 1u; }
+static void uart_without_clock(void) { REG(0x40008028u) = 'x'; }
+static void uart_without_pins(void)
+{
+    REG(0x40021058u) |= 1u << 28;
+    REG(0x40007004u) |= 1u << 9;
+    REG(0x4002104Cu) |= 1u << 6;
+    REG(0x4002105Cu) |= 1u;
+    REG(0x4000800Cu) = 0x8000u;
+    REG(0x40008000u) = 0xDu;
+}
+static void use_timer(void) { REG(0x40000000u) = 1u; }
+static void supervisor_call(void) { __asm__ volatile("svc 0"); }
+static void use_fpu(void) { __asm__ volatile("vmov.f32 s0, #1.0" : : : "s0"); }
+static void interrupted_sum(void)
+{
+    REG(0xE000ED88u) |= 0xFu << 20;
+    REG(0xE000E014u) = 50u;
+    REG(0xE000E010u) = 7u;
+    float sum = 0.0f;
+    for (uint32_t i = 0; i < 2000u; ++i) {
+        sum += (float)i * 0.5f;
+        __asm__ volatile("" : "+t"(sum));
+    }
+    REG(0xE000E010u) = 0u;
+    result[0] = (uint32_t)sum;
+}
+
+void start(void)
+{
+    TASK();
+    for (;;) {
+        __asm__ volatile("wfi");
+    }
+}
+
+extern uint32_t he_stack_top[];
+__attribute__((used, section(".vectors"))) static void (*const vectors[16])(void) = {
+    (void (*)(void))(uintptr_t)he_stack_top, start, [15] = systick,
+};
