@@ -1,8 +1,9 @@
 """lstm in ONNX, as an explicit Scan over time.
 
-ONNX's own LSTM would carry a float hidden state; the integer one is rounded to int8 after every step, and the
-rounding feeds back. The Scan's body rounds hidden state and cell where the integer kernel does, and clips each
-part of a gate to Q3.12. Both states start at 0 in every run.
+ONNX's own LSTM would carry floats from step to step; in the integer one every gate, cell and hidden state is
+rounded, and the rounding feeds back. The Scan's body rounds wherever the integer kernel does (int8 by
+QuantizeLinear, int16 by Round and Clip), so only the last bits of sigmoid and tanh differ. Both states start at 0
+in every run.
 """
 
 from itertools import pairwise
@@ -12,9 +13,7 @@ from onnx import GraphProto, TensorProto, ValueInfoProto, helper
 
 from harembed.export.onnx_ops.writer import OnnxWriter
 from harembed.ir.graph import Node
-from harembed.ir.ops.lstm import CELL_STATE, GATE_SCALE, OUTPUT_STATE
-
-GATE_RANGE = (-32768 * GATE_SCALE, 32767 * GATE_SCALE)
+from harembed.ir.ops.lstm import CELL_STATE, GATE_SCALE, OUTPUT_STATE, UNIT_SCALE
 
 
 def write_lstm(w: OnnxWriter, node: Node) -> None:
@@ -26,7 +25,7 @@ def write_lstm(w: OnnxWriter, node: Node) -> None:
     body = _body(w, node, recurrent)
     outputs = [w.fresh("scan") for _ in range(3)]
     w.nodes.append(helper.make_node(
-        "Scan", [zero, zero, _clipped(w, from_input, *GATE_RANGE)], outputs, name=f"Scan:{node.name}", body=body,
+        "Scan", [zero, zero, _int16(w, from_input, GATE_SCALE)], outputs, name=f"Scan:{node.name}", body=body,
         num_scan_inputs=1, scan_input_axes=[1], scan_output_axes=[1]))
     w.quantise(outputs[2], node.outputs[0])
 
@@ -37,17 +36,17 @@ def _body(w: OnnxWriter, node: Node, recurrent: str) -> GraphProto:
     units = state.shape[1]
     h, c, gates_in = w.fresh("hidden"), w.fresh("cell"), w.fresh("gates")
     with w.body() as nodes:
-        from_state = _clipped(w, w.op("MatMul", h, recurrent), *GATE_RANGE)
-        total = _clipped(w, w.op("Add", gates_in, from_state), *GATE_RANGE)
+        from_state = _int16(w, w.op("MatMul", h, recurrent), GATE_SCALE)
+        total = _int16(w, w.op("Add", gates_in, from_state), GATE_SCALE)
         edges = range(0, 5 * units, units)
         gate_in, forget, candidate, gate_out = (_columns(w, total, a, b) for a, b in pairwise(edges))
-        kept = w.op("Mul", w.op("Sigmoid", forget), c)
-        added = w.op("Mul", w.op("Sigmoid", gate_in), w.op("Tanh", candidate))
-        limit = node.attrs.cell_clip or 32768 * cell.scale
-        step = w.constant(np.float32(cell.scale), "scale")
-        summed = _clipped(w, w.op("Add", kept, added), -limit, min(limit, 32767 * cell.scale))
-        new_c = w.op("Mul", w.op("Round", w.op("Div", summed, step)), step)
-        shown = w.op("Mul", w.op("Sigmoid", gate_out), w.op("Tanh", new_c))
+        kept = _int16(w, w.op("Mul", _unit(w, "Sigmoid", forget), c), cell.scale)
+        added = _int16(w, w.op("Mul", _unit(w, "Sigmoid", gate_in), _unit(w, "Tanh", candidate)), cell.scale)
+        new_c = _int16(w, w.op("Add", kept, added), cell.scale)
+        if node.attrs.cell_clip:
+            limits = [w.constant(np.float32(v), "limit") for v in (-node.attrs.cell_clip, node.attrs.cell_clip)]
+            new_c = w.op("Clip", new_c, *limits)
+        shown = w.op("Mul", _unit(w, "Sigmoid", gate_out), _unit(w, "Tanh", new_c))
         rounded = w.rounded(shown, state)
         new_h = w.op("DequantizeLinear", rounded, w.scale(state), w.zero_point(state))
         scanned = w.op("Identity", new_h)
@@ -87,8 +86,16 @@ def _zeros(w: OnnxWriter, like: str, units: int) -> str:
     return w.op("ConstantOfShape", w.op("Concat", batch, w.constant(np.array([units], np.int64), "units"), axis=0))
 
 
-def _clipped(w: OnnxWriter, value: str, low: float, high: float) -> str:
-    return w.op("Clip", value, w.constant(np.float32(low), "low"), w.constant(np.float32(high), "high"))
+def _unit(w: OnnxWriter, function: str, value: str) -> str:
+    """Sigmoid or Tanh, rounded to Q0.15 as the integer tables' values are."""
+    return _int16(w, w.op(function, value), UNIT_SCALE)
+
+
+def _int16(w: OnnxWriter, value: str, scale: float) -> str:
+    """Round floats to what an int16 of `scale` can hold. (QuantizeLinear has no int16 before opset 21.)"""
+    step = w.constant(np.float32(scale), "scale")
+    limits = [w.constant(np.float32(v), "limit") for v in (-32768, 32767)]
+    return w.op("Mul", w.op("Clip", w.op("Round", w.op("Div", value, step)), *limits), step)
 
 
 def _columns(w: OnnxWriter, value: str, start: int, end: int) -> str:
