@@ -119,7 +119,7 @@ def validate(run: RunArgument, on: OnOption = Target.l552, port: PortOption = No
 @app.command(epilog="Example:  harembed export runs/watch-nucleo_l552ze_q --c my_project/harembed "
                     "--tflite model.tflite --onnx model.onnx")
 def export(run: RunArgument,
-           c: Annotated[Path | None, typer.Option("--c", help="Folder for C sources, with a page on the API.")] = None,
+           c: Annotated[Path | None, typer.Option("--c", help="Folder for C sources and a page on the API.")] = None,
            tflite: Annotated[Path | None, typer.Option(help="File for the .tflite.")] = None,
            onnx: Annotated[Path | None, typer.Option(help="File for the ONNX (QDQ).")] = None) -> None:
     """Write a run's network as C sources for any project, as .tflite, or as ONNX."""
@@ -145,20 +145,20 @@ def boards() -> None:
     table = Table("board", "title", "core", "flash", "RAM", "RAM budget", box=None, header_style="bold")
     for name in board_names():
         b = load_board(name)
-        table.add_row(name, b.title, b.core_title, f"{b.flash_bytes:,}", f"{b.ram_bytes:,}",
-                      f"{b.ram_budget_bytes:,}")
+        flash, ram = (f"{n:,}" if n else "" for n in (b.flash_bytes, b.ram_bytes))
+        table.add_row(name, b.title, b.core.name if b.core else "", flash, ram, f"{b.ram_budget_bytes:,}")
     console.print(table)
 
 
 @app.command(epilog="Example:  harembed datasets")
 def datasets() -> None:
     """List the datasets and describe the csv format."""
-    from harembed.data import DATASETS
-    from harembed.data.csv import CSV_FORMAT
+    from harembed.data import SPECS
+    from harembed.data.csv_format import CSV_FORMAT
 
     table = Table("dataset", "what it is", box=None, header_style="bold")
-    for name, entry in DATASETS.items():
-        table.add_row(name, entry.title)
+    for name, title in SPECS.items():
+        table.add_row(name, title)
     console.print(table)
     console.print(CSV_FORMAT, markup=False, highlight=False)
 
@@ -189,9 +189,12 @@ def main() -> None:
         errors.print(f"[bold]try:[/bold]   {_escape(e.hint)}" if e.hint else "[bold]try:[/bold]   harembed doctor",
                      highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("\ninterrupted: finished stages are kept; the same command goes on where it stopped.")
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as e:
+        # Typer turns Ctrl-C into exit code 130 by itself.
+        if isinstance(e, KeyboardInterrupt) or e.code == 130:
+            errors.print("\ninterrupted: finished stages are kept; the same command goes on where it stopped.")
+            sys.exit(130)
+        raise
 
 
 def _escape(text: str) -> str:

@@ -53,7 +53,9 @@ def search(settings: RunSettings, folder: Path, data_root: Path | None, console:
     """Run all stages that the folder lacks, then write and print the report."""
     job = Job(settings, RunDir(folder), data_root, toolchain, console)
     job.check()
-    job.run.claim(settings.to_toml())
+    # A new folder is claimed by the first stage, when its input has proved good.
+    if job.run.has("run.toml"):
+        job.run.claim(settings.to_toml())
     console.print(f"[bold]{settings.dataset}[/bold] on [bold]{job.board.title}[/bold] -> {folder}/", highlight=False)
     for s in STAGES:
         if job.run.has(s.file):

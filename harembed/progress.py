@@ -29,9 +29,10 @@ def stage(console: Console, title: str) -> Iterator[Tick]:
     with bar:
         yield tick
     seconds = time.monotonic() - started
-    console.print(f"[green]done[/green] [bold]{title:<11}[/bold] {seconds:7.1f} s  {last_note}", highlight=False)
+    console.print(f"[green]done[/green] [bold]{title:<11}[/bold] {seconds:7.1f} s  {last_note}", highlight=False,
+                  soft_wrap=True)
 
 
 def skipped(console: Console, title: str, note: str) -> None:
     """A stage that an earlier run of the same folder finished."""
-    console.print(f"[dim]kept {title:<11}           {note}[/dim]", highlight=False)
+    console.print(f"[dim]kept {title:<11}           {note}[/dim]", highlight=False, soft_wrap=True)

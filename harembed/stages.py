@@ -53,6 +53,7 @@ def read_data(job: Job, tick: Tick) -> str:
         "subjects": {"train": dataset.train.subjects, "test": dataset.test.subjects},
         "windows": {"train": len(dataset.train), "test": len(dataset.test)},
     }
+    job.run.claim(job.settings.to_toml())
     job.run.write_json("data.json", document)
     if info.protocol.leaking:
         job.console.print(f"[bold red]leaking protocol:[/bold red] {info.protocol.split}", highlight=False)
@@ -195,7 +196,8 @@ def plan(job: Job, tick: Tick) -> str:
     memory = plan_memory(graph)
     if memory.arena_bytes > job.ram_bytes and job.settings.beta2 > 0:
         raise BoardError(f"The network needs {memory.arena_bytes:,} bytes of arena, {job.ram_bytes:,} are allowed "
-                         f"(lower bound {memory.lower_bound_bytes:,}).", "Raise --ram, or search again with more epochs.")
+                         f"(lower bound {memory.lower_bound_bytes:,}).",
+                         "Raise --ram, or search again with more epochs.")
     arch = architecture(job)
     layers = [_layer(graph, i) for i in range(len(graph.nodes))]
     job.run.write_json("model.json", {

@@ -50,7 +50,7 @@ def load_graph(text: str, constants: bytes) -> IntGraph:
         graph = IntGraph(document["name"], tensors, nodes, tuple(document["inputs"]), tuple(document["outputs"]),
                          _input_spec(document["input_spec"]), tuple(document["labels"]))
     except (ValueError, KeyError, TypeError, OSError) as e:
-        raise GraphError(f"The graph file is damaged: {e!r}.", "Delete it; the stage that makes it runs again.") from e
+        raise GraphError(f"The graph file is damaged: {e!r}.", "Delete graph.* and scores.json; run again.") from e
     check(graph)
     if graph.id() != document["id"]:
         raise GraphError(f"The graph says it is {document['id']}, its content is {graph.id()}.",
@@ -68,7 +68,10 @@ def _tensor(t: dict[str, Any], arrays: dict[str, np.ndarray]) -> TensorSpec:
 def _attrs(op: str, attrs: dict[str, Any] | None) -> Any:
     if attrs is None:
         return None
-    return OPS[op].Attrs(**{k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()})
+    cls = OPS[op].Attrs
+    if cls is None:
+        raise GraphError(f"Operator {op!r} takes no attributes.")
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in attrs.items()})
 
 
 def _input_spec(d: dict[str, Any] | None) -> InputSpec | None:

@@ -64,7 +64,8 @@ def _charts(facts: dict[str, Any]) -> dict[str, Any]:
                    for c in search["curves"]],
         "training": [{"svg": Markup(charts.curves(c["series"], c["ylabel"])), "caption": c["caption"]}
                      for c in facts["training"]["curves"]],
-        "memory": Markup(charts.memory(plan["buffers"], facts["peak_ram_bytes"], [x["name"] for x in facts["layers"]])),
+        "memory": Markup(charts.memory(plan["buffers"], facts["peak_ram_bytes"],
+                                       [x["name"] for x in facts["layers"]])),
         "instructions": Markup(charts.layer_bars([x["name"] for x in layers], [x["instructions"] for x in layers],
                                                  "instructions")) if layers else "",
     }

@@ -11,7 +11,8 @@ def summary(facts: dict[str, Any], folder: Path, console: Console) -> None:
     """Print the figures that matter, each with where it comes from."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for label, value, key in _rows(facts):
-        table.add_row(f"[dim]{label}[/dim]", f"[bold]{value}[/bold]", f"[dim]{facts.get(f'{key}_provenance', '')}[/dim]")
+        provenance = facts.get(f"{key}_provenance", "")
+        table.add_row(f"[dim]{label}[/dim]", f"[bold]{value}[/bold]", f"[dim]{provenance}[/dim]")
     console.print()
     console.print(table)
     if facts["protocol"]["leaking"]:
@@ -33,8 +34,9 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
          "peak_ram_bytes"),
     ]
     if facts["peak_ram_simulated_bytes"] is not None:
-        rows.append(("", f"{facts['peak_ram_simulated_bytes']:,} bytes by write trace; stack {facts['stack_bytes']:,}",
-                     "stack_bytes"))
+        rows.append(("", f"{facts['peak_ram_simulated_bytes']:,} bytes by write trace of the simulator",
+                     "peak_ram_simulated_bytes"))
+        rows.append(("stack", f"{facts['stack_bytes']:,} bytes at most", "stack_bytes"))
     if facts["flash_bytes"] is not None:
         rows.append(("flash", f"{facts['flash_bytes']:,} of {facts['board']['flash_bytes']:,} bytes", "flash_bytes"))
     if facts["instructions"] is not None:
@@ -43,6 +45,6 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
         rows.append(("", f"{cycles:,} cycles, {facts['latency_us'] / 1000:.2f} ms at "
                      f"{facts['clock_hz'] / 1e6:.0f} MHz ({facts['cycle_model']['short']})", "cycles_modelled"))
     names = ", ".join(t["name"] for t in parity["targets"] if t["counts"])
-    rows.append(("parity", f"{parity['mismatches']} of {parity['windows'] + parity['random']:,} inputs differ: {names}",
-                 "parity"))
+    inputs = parity["windows"] + parity["random"]
+    rows.append(("parity", f"{parity['mismatches']} of {inputs:,} inputs differ: {names}", "parity"))
     return rows
