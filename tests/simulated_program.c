@@ -6,6 +6,7 @@
 
 #define REG(address) (*(volatile uint32_t *)(address))
 
+extern uint32_t he_stack_top[], he_stack_limit[];
 void start(void);
 void systick(void);
 volatile uint32_t result[2];
@@ -37,6 +38,17 @@ static void uart_without_pins(void)
 static void use_timer(void) { REG(0x40000000u) = 1u; }
 static void supervisor_call(void) { __asm__ volatile("svc 0"); }
 static void use_fpu(void) { __asm__ volatile("vmov.f32 s0, #1.0" : : : "s0"); }
+__attribute__((noinline)) static uint32_t deeper(uint32_t n)
+{
+    volatile uint32_t local[16];
+    local[n % 16u] = n;
+    return deeper(n + 1u) + local[(n + 1u) % 16u];
+}
+static void stack_overflow(void)
+{
+    __asm__ volatile("msr msplim, %0" : : "r"(he_stack_limit));
+    result[0] = deeper(0u);
+}
 static void interrupted_sum(void)
 {
     REG(0xE000ED88u) |= 0xFu << 20;
@@ -59,7 +71,6 @@ void start(void)
     }
 }
 
-extern uint32_t he_stack_top[];
 __attribute__((used, section(".vectors"))) static void (*const vectors[16])(void) = {
     (void (*)(void))(uintptr_t)he_stack_top, start, [15] = systick,
 };

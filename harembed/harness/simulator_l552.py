@@ -31,6 +31,14 @@ _MOST_INSTRUCTIONS = 20_000_000_000  # without waiting for input
 _NOWHERE = 0xFFFFFFFE  # an `until` that is never reached
 _EXC_RETURN = 0xFFFFFFB8  # thread mode, main stack, basic frame; bit 4 clear: with FPU registers
 _EXCEPTION_EXIT = 8  # number of Unicorn's interrupt hook
+_CORE_EXCEPTIONS = {  # by their numbers in that hook: what happened, what to do
+    1: ("The core does not know an instruction", "Was it compiled for another core, or is it data?"),
+    2: ("The firmware makes a supervisor call", "No image of this project uses SVC."),
+    7: ("The firmware stops at a breakpoint", "Remove the BKPT, or run it under a debugger."),
+    17: ("A coprocessor that is absent is used", "Was it compiled for another core?"),
+    18: ("The core leaves Thumb state", "Look for a call through an address without bit 0."),
+    19: ("The stack overflows", "Raise memory.stack_bytes in the board file, or use less."),
+}
 _FRAME = (arm.UC_ARM_REG_R0, arm.UC_ARM_REG_R1, arm.UC_ARM_REG_R2, arm.UC_ARM_REG_R3, arm.UC_ARM_REG_R12,
           arm.UC_ARM_REG_LR)
 _FPU_FRAME = tuple(arm.UC_ARM_REG_S0 + i for i in range(16))
@@ -307,8 +315,8 @@ class SimulatedL552:
             self._left_exception = True
             self._uc.emu_stop()
         else:
-            self._stop(HarnessError(f"The core raises exception {number}, which no image of this project uses.",
-                                    "Look for SVC, BKPT, an undefined instruction or a stack overflow there."))
+            what, hint = _CORE_EXCEPTIONS.get(number, (f"The core raises exception {number}", "See the disassembly."))
+            self._stop(HarnessError(f"{what}.", hint))
 
     def _on_invalid(self, uc: object, access: int, address: int, size: int, value: int, data: object) -> bool:
         kind = {uc_api.UC_MEM_WRITE_UNMAPPED: "write", uc_api.UC_MEM_WRITE_PROT: "write",
