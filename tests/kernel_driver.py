@@ -132,8 +132,9 @@ def program(jobs: Sequence[Job]) -> str:
 
 
 def kernel_sources(jobs: Sequence[Job]) -> list[Path]:
-    """Both forms of every kernel, as a firmware build takes them."""
+    """Both forms of every kernel and what the DSP forms share, as a firmware build takes them."""
     names = {OPS[j.graph.nodes[0].op].prepare(j.graph, j.graph.nodes[0]).kernel for j in jobs}
+    names.add("he_block_s8")
     return [p for name in sorted(names) for p in sorted((FIRMWARE / "kernels").glob(f"{name}*.c"))]
 
 

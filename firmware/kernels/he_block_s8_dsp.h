@@ -68,109 +68,11 @@ static inline void he_block_s8_select(he_block_s8 *block, int32_t o, int32_t out
     block->quick = he_requantize_s8_is_quick(block->shift[0]) && he_requantize_s8_is_quick(block->shift[1]);
 }
 
-/* From here on fields are read anew: without it the compiler loads all of them first and spills the sums. */
-#define HE_BLOCK_READ_LATE() __asm__ volatile("" ::: "memory")
+/* Compute and store two outputs of one position at y from the inputs at x. */
+void he_block_s8_one(const he_block_s8 *block, const int8_t *x, int8_t *y);
 
-/* Compute and store `positions` (the constant 1 or 2) times two outputs at y from the inputs at x. */
-HE_ALWAYS_INLINE void he_block_s8_compute(const he_block_s8 *block, int positions, const int8_t *x, int8_t *y)
-{
-    const int8_t *w = block->w;
-    int32_t s00 = block->bias[0], s10 = s00; /* s<position><channel> */
-    int32_t s01 = block->bias[1], s11 = s01;
-    int32_t rows = block->rows;
-    do {
-        const int32_t next_x = block->x_position_step;
-        const int32_t next_w = block->w_channel_step;
-        const uint32_t offset = block->minus_input_zero_point;
-        for (const int8_t *const end = w + block->quads; w != end;) {
-            const uint32_t b = positions == 2 ? he_load_4(x + next_x) : 0U;
-            const uint32_t a = he_load_4(x);
-            x += 4;
-            const uint32_t b_even = he_sxtab16(offset, b);
-            const uint32_t b_odd = he_sxtab16_ror8(offset, b);
-            const uint32_t a_even = he_sxtab16(offset, a);
-            const uint32_t a_odd = he_sxtab16_ror8(offset, a);
-            const uint32_t v1 = he_load_4(w + next_w);
-            const uint32_t v1_even = he_sxtb16(v1);
-            const uint32_t v1_odd = he_sxtb16_ror8(v1);
-            s01 = he_smlad(a_odd, v1_odd, he_smlad(a_even, v1_even, s01));
-            if (positions == 2) {
-                s11 = he_smlad(b_odd, v1_odd, he_smlad(b_even, v1_even, s11));
-            }
-            const uint32_t v0 = he_load_4(w);
-            w += 4;
-            const uint32_t v0_even = he_sxtb16(v0);
-            const uint32_t v0_odd = he_sxtb16_ror8(v0);
-            s00 = he_smlad(a_odd, v0_odd, he_smlad(a_even, v0_even, s00));
-            if (positions == 2) {
-                s10 = he_smlad(b_odd, v0_odd, he_smlad(b_even, v0_even, s10));
-            }
-        }
-        HE_BLOCK_READ_LATE();
-        for (const int8_t *const end = w + block->rest; w != end;) {
-            const int32_t zero_point = block->input_zero_point;
-            const int32_t b = positions == 2 ? x[block->x_position_step] - zero_point : 0;
-            const int32_t a = *x++ - zero_point;
-            const int32_t v1 = w[block->w_channel_step];
-            const int32_t v0 = *w++;
-            s00 = he_mla(a, v0, s00);
-            s01 = he_mla(a, v1, s01);
-            if (positions == 2) {
-                s10 = he_mla(b, v0, s10);
-                s11 = he_mla(b, v1, s11);
-            }
-        }
-        HE_BLOCK_READ_LATE();
-        x += block->x_step;
-        w += block->w_step;
-    } while (--rows > 0);
-    HE_BLOCK_READ_LATE();
-    const int32_t m0 = block->multiplier[0], m1 = block->multiplier[1];
-    int32_t q00, q01, q10 = 0, q11 = 0;
-    if (block->quick) {
-        const int32_t halvings0 = -1 - block->shift[0], halvings1 = -1 - block->shift[1];
-        const int32_t rounding = 1 + 2 * block->output_zero_point;
-        q00 = he_requantize_s8_quick(s00, m0, halvings0, rounding);
-        q01 = he_requantize_s8_quick(s01, m1, halvings1, rounding);
-        if (positions == 2) {
-            q10 = he_requantize_s8_quick(s10, m0, halvings0, rounding);
-            q11 = he_requantize_s8_quick(s11, m1, halvings1, rounding);
-        }
-    } else {
-        const int32_t zero_point = block->output_zero_point;
-        q00 = he_requantize_s8_general(s00, m0, block->shift[0], zero_point);
-        q01 = he_requantize_s8_general(s01, m1, block->shift[1], zero_point);
-        if (positions == 2) {
-            q10 = he_requantize_s8_general(s10, m0, block->shift[0], zero_point);
-            q11 = he_requantize_s8_general(s11, m1, block->shift[1], zero_point);
-        }
-    }
-    if (block->narrow) {
-        q00 = he_clamp(q00, block->act_min, block->act_max);
-        q01 = he_clamp(q01, block->act_min, block->act_max);
-        q10 = he_clamp(q10, block->act_min, block->act_max);
-        q11 = he_clamp(q11, block->act_min, block->act_max);
-    }
-    const int32_t next_channel = block->y_channel_step;
-    if (positions == 2) {
-        int8_t *const y1 = y + block->y_position_step;
-        y1[0] = (int8_t)q10;
-        y1[next_channel] = (int8_t)q11;
-    }
-    y[0] = (int8_t)q00;
-    y[next_channel] = (int8_t)q01;
-}
-
-/* A function of its own, so that the loop over the taps has all registers. */
-__attribute__((noinline)) static void he_block_s8_one(const he_block_s8 *block, const int8_t *x, int8_t *y)
-{
-    he_block_s8_compute(block, 1, x, y);
-}
-
-__attribute__((noinline)) static void he_block_s8_two(const he_block_s8 *block, const int8_t *x, int8_t *y)
-{
-    he_block_s8_compute(block, 2, x, y);
-}
+/* As he_block_s8_one, for two positions. */
+void he_block_s8_two(const he_block_s8 *block, const int8_t *x, int8_t *y);
 
 /* A number of positions, two at a time. */
 static inline void he_block_s8_run(const he_block_s8 *block, int32_t positions, const int8_t *x, int8_t *y)
