@@ -49,3 +49,19 @@ def parameters(net: NetDims) -> Number:
 def _conv_parameters(c: ConvDims) -> Number:
     """Weights and one bias per filter."""
     return c.present * c.filters_out * (c.filters_in * c.kernel_elements + 1)
+
+
+REQUANTIZE_BYTES = 8  # per filter: multiplier and shift, int32 each
+
+
+def constant_bytes(net: NetDims) -> Number:
+    """Flash for the constants of the int8 network: weights of one byte, biases of four, requantisation.
+
+    An estimate before the network exists: tables of activations and the structures of parameters are not in it.
+    """
+    t = net.tail
+    if isinstance(t, ConvTailDims):
+        wide = sum(c.present * c.filters_out for c in (*net.convs, *t.convs)) + t.classes
+    else:
+        wide = sum(c.present * c.filters_out for c in net.convs) + 6 * t.hidden + t.classes
+    return parameters(net) + (3 + REQUANTIZE_BYTES) * wide

@@ -141,12 +141,18 @@ class SuperNet(nn.Module):
         x = weigh(x, choice.padding)
         # A closed channel is cut with everything that was computed from it (batch norm makes it non-zero).
         x = self.input_gate(x)
-        tail = self.tails[self.space.tails[choice.tail.option]]
+        tail = self.tail_of(choice)
         if isinstance(tail, SuperConvTail):
             logits = tail(x, choice.tail_layers, padding)
         else:
             logits = tail(x, self.filter_mask(choice), self.input_gate.mask())
         return weigh(logits, choice.tail)
+
+    def tail_of(self, choice: Choice) -> SuperConvTail | SuperTinyHarTail:
+        """The tail that a choice takes."""
+        tail = self.tails[self.space.tails[choice.tail.option]]
+        assert isinstance(tail, SuperConvTail | SuperTinyHarTail)
+        return tail
 
     def filter_mask(self, choice: Choice) -> Tensor:
         """Gates of the last convolution of the first stage, padded to the full width."""
@@ -169,7 +175,7 @@ class SuperNet(nn.Module):
         start = _Flow(one * self.space.window, self.space.window, one)
         convs, flow = self._layer_dims(self.layers, choice.layers, choice.padding, sensors, start)
         present = choice.tail.p[choice.tail.option]
-        tail = self.tails[self.space.tails[choice.tail.option]]
+        tail = self.tail_of(choice)
         if isinstance(tail, SuperTinyHarTail):
             return NetDims(convs, TinyHarTailDims(sensors, flow.length, flow.filters, tail.gate.mask().sum(),
                                                   self.space.classes, present))

@@ -68,8 +68,8 @@ class SuperTinyHarTail(nn.Module):
 
     def _recur(self, x: Tensor, hidden: Tensor) -> Tensor:
         """The LSTM without the recurrence from closed units: [N, T, H] to [N, T, H]."""
-        m = self.lstm.lstm
+        p = dict(self.lstm.lstm.named_parameters())
         state = x.new_zeros(1, len(x), len(hidden))
-        weights = [m.weight_ih_l0, m.weight_hh_l0 * hidden, m.bias_ih_l0, m.bias_hh_l0]
+        weights = [p["weight_ih_l0"], p["weight_hh_l0"] * hidden, p["bias_ih_l0"], p["bias_hh_l0"]]
         y, _, _ = torch.lstm(x, (state, state), weights, True, 1, 0.0, self.training, False, True)
         return y * hidden

@@ -14,7 +14,7 @@ from harembed.cost.macs import layer_macs
 from harembed.models.supernet import Choice, SuperNet
 from harembed.nn.gumbel import temperature
 from harembed.search.candidate import architecture_id, derived_seed
-from harembed.search.derive import derive_architecture
+from harembed.search.derive import derive_architecture, derive_weights
 from harembed.search.settings import BilevelSettings
 from harembed.space import Architecture
 from harembed.train.augment import gain_and_offset
@@ -33,10 +33,11 @@ class Split:
     y_alpha: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Proposal:
     architecture: Architecture
     origin: dict[str, Any]  # epoch, beta1, drawn ("most likely" or "sample")
+    weights: dict[str, Tensor]  # cut out of the super-net
 
     @property
     def id(self) -> str:
@@ -84,7 +85,8 @@ class Bilevel:
         self.epoch += 1
         if self.epoch == s.epochs or self.beta1(self.epoch) != beta1:
             self._propose(beta1, generator)
-        dims = self.net.dims(self.net.most_likely())
+        with torch.no_grad():
+            dims = self.net.dims(self.net.most_likely())
         entry = {"epoch": epoch, "tau": tau, "beta1": beta1, "train_loss": train_loss, "alpha_loss": alpha_loss,
                  "macs": float(sum(layer_macs(dims))), "peak_bytes": float(peak_bytes(dims, torch.maximum))}
         self.history.append(entry)
@@ -131,17 +133,19 @@ class Bilevel:
         choices += [(self.net.draw(1.0, generator), "sample") for _ in range(self.samples)]
         for choice, drawn in choices:
             proposal = Proposal(derive_architecture(self.net, choice),
-                                {"epoch": self.epoch, "beta1": beta1, "drawn": drawn})
+                                {"epoch": self.epoch, "beta1": beta1, "drawn": drawn},
+                                derive_weights(self.net, choice))
             if proposal.id not in known:
                 known.add(proposal.id)
                 self.proposals.append(proposal)
 
     def state(self) -> dict[str, Any]:
         """Everything that `restore` needs: tensors and plain values."""
-        proposals = [{"architecture": p.architecture.to_dict(), "origin": p.origin} for p in self.proposals]
+        proposals = [{"architecture": json.dumps(p.architecture.to_dict()), "origin": p.origin, "weights": p.weights}
+                     for p in self.proposals]
         return {"epoch": self.epoch, "net": self.net.state_dict(), "weights": self.weights_optimizer.state_dict(),
                 "alpha": self.alpha_optimizer.state_dict(), "plateau": self.plateau.state_dict(),
-                "proposals": json.dumps(proposals), "history": json.dumps(self.history)}
+                "proposals": proposals, "history": self.history}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.epoch = state["epoch"]
@@ -149,19 +153,22 @@ class Bilevel:
         self.weights_optimizer.load_state_dict(state["weights"])
         self.alpha_optimizer.load_state_dict(state["alpha"])
         self.plateau.load_state_dict(state["plateau"])
-        self.proposals = [Proposal(Architecture.from_dict(p["architecture"]), p["origin"])
-                          for p in json.loads(state["proposals"])]
-        self.history = json.loads(state["history"])
+        self.proposals = [Proposal(Architecture.from_dict(json.loads(p["architecture"])), p["origin"], p["weights"])
+                          for p in state["proposals"]]
+        self.history = list(state["history"])
 
 
 def complexity_loss(net: SuperNet, choice: Choice, reference_macs: float) -> Tensor:
     """Eq. 11: the sum over layers of squared MACs.
 
     Departures from the paper: MACs are divided by the budget before squaring (as printed the loss grows to
-    1e10 and drowns the cross-entropy), and the layers of the tail count as well, since they are searched too.
+    1e10 and drowns the cross-entropy); beyond the budget it goes on as the logarithm, as eq. 13 does for memory,
+    so that one huge random network does not shut every gate at once; and the layers of the tail count as well,
+    since they are searched too.
     """
     layers = torch.stack([torch.as_tensor(m) for m in layer_macs(net.dims(choice))])
-    return ((layers / reference_macs) ** 2).sum()
+    squares = ((layers / reference_macs) ** 2).sum()
+    return 1.0 + torch.log(squares) if float(squares.detach()) > 1.0 else squares
 
 
 def memory_loss(net: SuperNet, choice: Choice, limit_bytes: float) -> Tensor:

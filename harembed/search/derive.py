@@ -6,7 +6,6 @@ The derived network computes exactly what the super-net with hard gates computes
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from harembed.models.mixed_conv import IDENTITY, GatedConv
@@ -20,12 +19,11 @@ State = dict[str, Tensor]
 
 def derive_architecture(net: SuperNet, choice: Choice) -> Architecture:
     """What is left of the super-net under a choice and its gates."""
-    tail = net.tails[net.space.tails[choice.tail.option]]
+    tail = net.tail_of(choice)
     derived: ConvTail | TinyHarTail
     if isinstance(tail, SuperConvTail):
         derived = ConvTail(len(tail.fusion.gate.open()), _convs(tail.layers, choice.tail_layers))
     else:
-        assert isinstance(tail, SuperTinyHarTail)
         derived = TinyHarTail(len(tail.gate.open()))
     return Architecture(net.space.window, net.input_gate.open(), net.space.paddings[choice.padding.option],
                         _convs(net.layers, choice.layers), derived, net.space.classes)
@@ -41,11 +39,10 @@ def derive_weights(net: SuperNet, choice: Choice) -> State:
     """Weights of harembed.models.build_model(derive_architecture(net, choice)), cut out of the super-net."""
     sensors = net.input_gate.open()
     state, filters = _cut_chain("conv", net.layers, choice.layers, (0,))
-    tail = net.tails[net.space.tails[choice.tail.option]]
+    tail = net.tail_of(choice)
     if isinstance(tail, SuperConvTail):
         state |= _cut_conv_tail(tail, choice, filters, sensors)
     else:
-        assert isinstance(tail, SuperTinyHarTail)
         state |= _cut_tinyhar_tail(tail, filters, sensors)
     return {name: value.detach().clone() for name, value in state.items()}
 
@@ -68,7 +65,8 @@ def _cut_conv(name: str, op: GatedConv, kept: Indices, rows: Indices | None = No
     weight = op.block.conv.weight[out][:, list(kept)]
     if rows is not None:
         weight = weight[:, :, list(rows)]
-    state = {f"{name}.conv.weight": weight, f"{name}.norm.num_batches_tracked": norm.num_batches_tracked}
+    assert norm.num_batches_tracked is not None
+    state: State = {f"{name}.conv.weight": weight, f"{name}.norm.num_batches_tracked": norm.num_batches_tracked}
     for field in ("weight", "bias", "running_mean", "running_var"):
         state[f"{name}.norm.{field}"] = getattr(norm, field)[out]
     return state
@@ -84,23 +82,16 @@ def _cut_conv_tail(tail: SuperConvTail, choice: Choice, filters: Indices, sensor
 def _cut_tinyhar_tail(tail: SuperTinyHarTail, filters: Indices, sensors: Indices) -> State:
     f, h = list(filters), list(tail.gate.open())
     width, hidden = tail.attention.query.in_features, len(tail.gate.v)
-    attention, dense, lstm, a = tail.attention, tail.fusion.dense, tail.lstm.lstm, tail.aggregation
+    attention, dense, a = tail.attention, tail.fusion.dense, tail.aggregation
+    lstm = dict(tail.lstm.lstm.named_parameters())
     fused = [s * width + i for s in sensors for i in f]  # SensorFusion flattens [S, F]
     gates = [g * hidden + i for g in range(4) for i in h]  # PyTorch stacks input, forget, cell, output
     return {
         **{f"attention.{n}.weight": getattr(attention, n).weight[f][:, f] for n in ("query", "key", "value")},
         "attention.gamma": attention.gamma,
         "fusion.dense.weight": dense.weight[h][:, fused], "fusion.dense.bias": dense.bias[h],
-        "lstm.lstm.weight_ih_l0": lstm.weight_ih_l0[gates][:, h],
-        "lstm.lstm.weight_hh_l0": lstm.weight_hh_l0[gates][:, h],
-        "lstm.lstm.bias_ih_l0": lstm.bias_ih_l0[gates], "lstm.lstm.bias_hh_l0": lstm.bias_hh_l0[gates],
+        **{f"lstm.lstm.{n}": value[gates][:, h] if "weight" in n else value[gates] for n, value in lstm.items()},
         "aggregation.fc_1.weight": a.fc_1.weight[h][:, h], "aggregation.fc_1.bias": a.fc_1.bias[h],
         "aggregation.fc_2.weight": a.fc_2.weight[:, h], "aggregation.gamma": a.gamma,
         "classifier.weight": tail.linear.weight[:, h], "classifier.bias": tail.linear.bias,
     }
-
-
-@torch.no_grad()
-def sample_choice(net: SuperNet, generator: torch.Generator) -> Choice:
-    """A network drawn from the distribution that alpha has come to."""
-    return net.draw(1.0, generator)

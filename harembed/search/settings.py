@@ -51,14 +51,20 @@ class SearchSettings:
     bilevel: BilevelSettings = DESK
     samples: int = 4  # networks drawn from alpha at the end of each rung, besides the most likely one
     candidates: int = 12  # networks that are trained and scored, at most
+    filters: tuple[int, int] = (8, 16)  # of the super-net's first and last layer
     folds: int = 3  # divisions of the training subjects that a finalist is scored on
-    finalists: int = 4
+    finalists: int = 4  # at least so many are scored on every fold
+    standard_errors: float = 0.5  # a cheaper network is taken if its score is within so many of the best one's
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=12))  # of scoring
     threads: int = 2  # of PyTorch; another number may round differently
 
+    def latency_us_of(self, macs: float) -> float:
+        """Estimated duration of an inference, by a constant number of cycles per MAC."""
+        return macs * self.cycles_per_mac / self.clock_hz * 1e6
+
     @property
-    def macs_limit(self) -> float:
-        """MACs, and what the latency allows of them."""
+    def macs_target(self) -> float:
+        """MACs that the complexity loss is measured in: the budget, or what the latency allows of it."""
         if self.latency_us is None:
             return float(self.macs)
-        return min(float(self.macs), self.latency_us * self.clock_hz * 1e-6 / self.cycles_per_mac)
+        return min(float(self.macs), self.latency_us / self.latency_us_of(1.0))

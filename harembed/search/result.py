@@ -1,0 +1,32 @@
+"""What a search hands over."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from harembed.search.candidate import Candidate
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The chosen network, and all that were looked at.
+
+    Attributes
+    ----------
+    best : the candidate that was chosen on validation subjects
+    candidates : every scored candidate, in order of first scoring
+    rejected : proposals that no limit let through, as (description, what was exceeded)
+    history : one entry per epoch of the super-net: epoch, tau, beta1, train_loss, alpha_loss, macs, peak_bytes
+    weights : of `best`, as the super-net had them, for harembed.models.build_model; a starting point only
+    """
+
+    best: Candidate
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[tuple[str, str], ...]
+    history: list[dict[str, float]]
+    weights: dict[str, Tensor]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"best": self.best.to_dict(), "candidates": [c.to_dict() for c in self.candidates],
+                "rejected": [list(r) for r in self.rejected], "history": self.history}

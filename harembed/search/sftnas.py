@@ -1,0 +1,143 @@
+"""SFTNAS (Zhou et al., "NAS meets pruning"): train one super-net, take networks out of it, score them, choose.
+
+1. The super-net learns weights and gates on some training subjects and its architecture on others, under a
+   rising price of MACs (bilevel.py). At the end of each rung it proposes networks.
+2. Proposals that no limit forbids are trained from scratch for a few epochs and scored on folds of the
+   training subjects, the better ones on more folds (score.py).
+3. One is chosen (select.py).
+
+Test subjects never come in here. Everything that was finished is on disk, so a killed search goes on where it
+was, with the same result as one that was not killed.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from harembed.data.recording import Windows
+from harembed.data.split import hold_out_subjects
+from harembed.errors import SearchError
+from harembed.models.supernet import SuperNet, SuperSpace, strides
+from harembed.rundir import RunDir
+from harembed.search.bilevel import Bilevel, Proposal, Split
+from harembed.search.candidate import Candidate, Ledger, derived_seed
+from harembed.search.result import SearchResult
+from harembed.search.score import cost_scores, make_fold, make_folds, score_on_folds, violations
+from harembed.search.select import best_first, choose
+from harembed.search.settings import SearchSettings
+from harembed.train.loop import state_from_bytes, state_to_bytes
+
+Progress = Callable[[str, int, int, dict[str, Any]], None]  # stage, done, of how many, figures
+CHECKPOINT = "supernet.pt"
+CHECKPOINT_EVERY = 2  # epochs
+
+
+def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
+           progress: Progress = lambda stage, done, of, figures: None) -> SearchResult:
+    """Find a network for a dataset within limits.
+
+    Parameters
+    ----------
+    windows : Windows      of all training subjects; validation subjects are taken out of them here
+    settings : SearchSettings
+    rundir : RunDir        gets supernet.pt (checkpoint) and ledger.jsonl; what it holds already is not done again
+    progress : called after every epoch of the super-net ("super-net") and every scoring ("scoring", "finals")
+
+    Raises
+    ------
+    SearchError    no proposal stays within the limits; says which came nearest and what it needs
+    """
+    with _threads(settings.threads):
+        bilevel = train_supernet(windows, settings, rundir, progress)
+        fitting, rejected = sort_out(bilevel.proposals, settings)
+        ledger = Ledger(rundir)
+        best = _score_and_choose(fitting, windows, settings, ledger, progress)
+    weights = next(p.weights for p in bilevel.proposals if p.id == best.id)
+    return SearchResult(best, ledger.candidates, rejected, bilevel.history, weights)
+
+
+def super_space(windows: Windows, settings: SearchSettings) -> SuperSpace:
+    """The super-net for windows of this length and these channels: filters grow with depth, which is the trend
+    that the paper found in its results (fig. 5b)."""
+    _, window, sensors = windows.raw.shape
+    if window < 8:
+        raise SearchError(f"Windows of {window} samples are too short to search a network for.",
+                          "Use --window with at least 8 samples.")
+    first, last = settings.filters
+    depth = len(strides(window))
+    filters = tuple(first + (last - first) * (i // 2) // max(depth // 2 - 1, 1) for i in range(depth))
+    return SuperSpace(window, sensors, int(windows.y.max()) + 1, filters, paddings=settings.paddings,
+                      tails=settings.tails, threshold=settings.bilevel.threshold)
+
+
+def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, progress: Progress) -> Bilevel:
+    """Train the super-net to its end, or on from the last checkpoint."""
+    held_seed = derived_seed(settings.seed, "architecture subjects")
+    fold = make_fold(*hold_out_subjects(windows, settings.bilevel.held_out, held_seed))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(settings.seed, "super-net"))
+        net = SuperNet(super_space(windows, settings))
+    split = Split(fold.x, fold.y, fold.x_val, torch.from_numpy(fold.y_val))
+    bilevel = Bilevel(net, split, settings.bilevel, settings.recipe, settings.seed, settings.ram_bytes,
+                      settings.macs_target, settings.samples)
+    if rundir.has(CHECKPOINT):
+        bilevel.restore(state_from_bytes(rundir.file(CHECKPOINT).read_bytes()))
+    while bilevel.epoch < settings.bilevel.epochs:
+        figures = bilevel.run_epoch()
+        if bilevel.epoch % CHECKPOINT_EVERY == 0 or bilevel.epoch == settings.bilevel.epochs:
+            rundir.write(CHECKPOINT, state_to_bytes(bilevel.state()))
+        progress("super-net", bilevel.epoch, settings.bilevel.epochs, figures)
+    return bilevel
+
+
+def sort_out(proposals: list[Proposal],
+             settings: SearchSettings) -> tuple[list[Candidate], tuple[tuple[str, str], ...]]:
+    """Proposals within all limits, at most settings.candidates, and what was wrong with the others.
+
+    Of too many, those that use most of the MACs are kept: within the budget, larger networks score better.
+    """
+    fitting, rejected = [], []
+    for p in proposals:
+        candidate = Candidate(p.architecture, cost_scores(p.architecture, settings), p.origin)
+        wrong = violations(candidate.scores, settings)
+        if wrong:
+            rejected.append((candidate, "; ".join(wrong)))
+        else:
+            fitting.append(candidate)
+    if not fitting:
+        wrong_words = min(rejected, key=lambda r: (r[0].scores.peak_ram_bytes.value, r[0].id))[1]
+        raise SearchError(f"None of {len(rejected)} proposed networks stays within the limits; the one with the "
+                          f"least RAM needs {wrong_words}.",
+                          "Raise --ram or --macs, or give the search more epochs with --epochs.")
+    fitting.sort(key=lambda c: (-c.scores.macs.value, c.id))
+    return fitting[: settings.candidates], tuple((c.architecture.describe(), words) for c, words in rejected)
+
+
+def _score_and_choose(fitting: list[Candidate], windows: Windows, settings: SearchSettings, ledger: Ledger,
+                      progress: Progress) -> Candidate:
+    """Score all on the first fold, the better half on the next, the finalists on every fold."""
+    folds = make_folds(windows, settings.folds, derived_seed(settings.seed, "folds"))
+    field = fitting
+    for upto in range(1, len(folds) + 1):
+        stage = "finals" if upto == len(folds) else "scoring"
+
+        def told(done: int, of: int, c: Candidate, stage: str = stage) -> None:
+            progress(stage, done, of, {"macro_f1": c.scores.mean_f1, "macs": c.scores.macs.value})
+
+        field = score_on_folds(field, folds, upto, settings, ledger, told)
+        keep = max(len(field) // 2, min(settings.finalists, len(field)))
+        field = best_first(field)[:keep] if upto < len(folds) else field
+    return choose(field, settings.standard_errors)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """A fixed number of threads: sums are split by threads, and another split rounds differently."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

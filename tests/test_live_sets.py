@@ -1,0 +1,55 @@
+"""What costs say before a network exists, held against the integer graph that lowering makes of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from harembed.cost.dims import dims_of
+from harembed.cost.live_sets import live_sets, peak_bytes
+from harembed.cost.macs import parameters, total_macs
+from harembed.cost.memory import live_sets as graph_live_sets
+from harembed.cost.memory import plan_memory
+from harembed.export.lower import lower
+from harembed.ir.ops import OPS
+from harembed.models import build_model
+from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail
+from harembed.train.qat import calibrate, quantise
+
+
+def conv(*layers: tuple[int, int, int]) -> tuple[TemporalConv, ...]:
+    return tuple(TemporalConv(*c) for c in layers)
+
+
+ARCHITECTURES = {
+    "small": Architecture(32, (0, 2), "same", conv((5, 2, 3)), ConvTail(4), 3),
+    "valid_odd": Architecture(51, (0, 1, 3), "valid", conv((7, 2, 5), (3, 1, 2), (1, 2, 7)),
+                              ConvTail(9, conv((3, 1, 11), (1, 1, 2))), 5),
+    "same_deep": Architecture(100, (0, 1, 2, 3, 4, 5), "same", conv((5, 2, 4), (3, 1, 4), (5, 2, 8), (7, 2, 9)),
+                              ConvTail(24, conv((5, 1, 16))), 7),
+    "wide_middle": Architecture(16, (1,), "same", conv((1, 1, 2), (3, 1, 30), (3, 2, 3)), ConvTail(4), 4),
+    "tinyhar": Architecture(40, (0, 1, 2), "same", conv((5, 2, 4), (5, 2, 6)), TinyHarTail(10), 4),
+    "tinyhar_valid": Architecture(64, (0, 1, 2, 3), "valid", conv((5, 2, 3), (3, 2, 2)), TinyHarTail(24), 6),
+    "tinyhar_long": Architecture(60, (0, 4), "same", conv((3, 1, 2),), TinyHarTail(3), 6),
+}
+
+
+@pytest.fixture(params=ARCHITECTURES.values(), ids=ARCHITECTURES)
+def lowered(request):
+    arch = request.param
+    torch.manual_seed(0)
+    net = quantise(build_model(arch).eval())
+    calibrate(net, torch.randn(16, 1, len(arch.channels), arch.window))
+    raw = max(arch.channels) + 1
+    return arch, lower(net, arch, np.zeros(raw), np.ones(raw), tuple("abcdefg")[: arch.classes], "net")
+
+
+def test_live_sets_equal_those_of_the_graph(lowered):
+    arch, graph = lowered
+    assert live_sets(dims_of(arch)) == graph_live_sets(graph)
+    assert peak_bytes(dims_of(arch)) == plan_memory(graph).lower_bound_bytes
+
+
+def test_macs_and_parameters_equal_those_of_the_graph(lowered):
+    arch, graph = lowered
+    assert total_macs(dims_of(arch)) == sum(OPS[n.op].macs(graph, n) for n in graph.nodes)
+    assert parameters(dims_of(arch)) == graph.parameters
