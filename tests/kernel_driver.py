@@ -17,7 +17,7 @@ from unicorn import arm_const
 
 from harembed.harness.elf_image import read_elf
 from harembed.harness.instruction_counts import BlockCounter
-from harembed.ir.graph import IntGraph, Kind
+from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops import OPS
 
@@ -111,8 +111,9 @@ def program(jobs: Sequence[Job]) -> str:
         lines += _parameters(f"params{i}", prepared.kernel, prepared.params)
         arguments = []
         for k, name in enumerate(node.inputs):
-            if name and graph[name].kind is Kind.CONSTANT:
-                lines.append(table(f"constant{i}_{k}", graph[name].data))
+            data = graph[name].data if name else None
+            if data is not None:
+                lines.append(table(f"constant{i}_{k}", data))
                 arguments.append(f"constant{i}_{k}")
             else:
                 arguments.append("input" if name else "NULL")
