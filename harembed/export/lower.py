@@ -54,8 +54,9 @@ def lower(model: QuantNet, arch: Architecture, mean: np.ndarray, std: np.ndarray
     for layer_name, layer in model.layers.named_children():
         if type(layer) not in LOWERINGS:
             raise GraphError(f"Layer {layer_name!r} ({type(layer).__name__}) has no lowering into the integer graph.",
-                             f"Known: {', '.join(t.__name__ for t in LOWERINGS)}. A network from another tool comes "
-                             "in as an int8 .tflite file: `harembed import FILE.tflite`.")
+                             f"Known: {', '.join(t.__name__ for t in LOWERINGS)}. Another network comes in as an "
+                             "int8 .tflite file from TensorFlow Lite's converter or ai-edge-torch: "
+                             "harembed.export.tflite_import.read_tflite.")
         current = LOWERINGS[type(layer)](low, layer, current)
     first = low.graph.tensors["input"]
     spec = make_input_spec(mean, std, first.scale, first.zero_point, window, list(arch.channels), stride_time=1,

@@ -71,8 +71,9 @@ def quantise(model: nn.Sequential, std: np.ndarray | None = None) -> QuantNet:
     for name, layer in model.named_children():
         if type(layer) not in TWINS:
             raise GraphError(f"Layer {name!r} ({type(layer).__name__}) cannot be quantised.",
-                             f"Known layers: {', '.join(t.__name__ for t in TWINS)}. Other networks come in as int8 "
-                             ".tflite files from another tool: `harembed import FILE.tflite`.")
+                             f"Known layers: {', '.join(t.__name__ for t in TWINS)}. Another network comes in as an "
+                             "int8 .tflite file from TensorFlow Lite's converter or ai-edge-torch: "
+                             "harembed.export.tflite_import.read_tflite.")
         layers[name] = TWINS[type(layer)](layer, name)
     count = None if std is None else torch.from_numpy(1.0 / np.asarray(std, np.float64)).float()
     return QuantNet(layers, count).eval()
