@@ -1,7 +1,7 @@
 """The stages from recordings to an image: each reads the job, writes its files, returns a note."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from harembed.progress import Tick
 from harembed.rundir import dump_json, write_atomic
 from harembed.search import STRATEGIES
 from harembed.search.candidate import Candidate, derived_seed, pareto
-from harembed.search.settings import SearchSettings
+from harembed.search.settings import DESK, SearchSettings
 from harembed.space import Architecture
 from harembed.train import qat
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
@@ -37,6 +37,8 @@ from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
 
 NOISE_WINDOWS = 512
+# The parts that a strategy reports, as (begin, share) of the whole search.
+_SEARCH_PARTS = {"super-net": (0.0, 0.55), "scoring": (0.55, 0.25), "finals": (0.8, 0.2)}
 THREADS = 2  # of PyTorch; fixed, because another number may round differently
 
 
@@ -64,26 +66,47 @@ def read_data(job: Job, tick: Tick) -> str:
 def search_network(job: Job, tick: Tick) -> str:
     """ledger.jsonl, search.json: candidates, their scores on validation subjects, and the one chosen."""
     s = job.settings
-    train_set = job.dataset.train
-    result = STRATEGIES[s.strategy](train_set, _search_settings(job), job.run, tick)
+
+    def told(part: str, done: int, of: int, figures: dict[str, Any]) -> None:
+        begin, share = _SEARCH_PARTS[part]
+        words = ", ".join(f"{k} {v:,.4g}" for k, v in figures.items() if k in ("train_loss", "macro_f1", "macs"))
+        tick(begin + share * done / of, 1.0, f"{part} {done}/{of}: {words}")
+
+    result = STRATEGIES[s.strategy](job.dataset.train, _search_settings(job), job.run, told)
     best = result.best
-    front = pareto(result.candidates, lambda c: c.scores.macs.value)
     job.run.write_json("search.json", {
-        "settings": {**s.model_dump(), "ram": job.ram_bytes},
-        "chosen": best.id, "front": [c.id for c in front], "curves": result.curves,
-        "validation_subjects": result.validation_subjects,
-        "candidates": [_candidate(c) for c in result.candidates],
-        "architecture": best.architecture.to_dict(),
-    })
+        "settings": {**s.model_dump(), "ram": job.ram_bytes}, "chosen": best.id,
+        "front": [c.id for c in pareto(result.candidates, lambda c: c.scores.macs.value)],
+        "curves": _search_curves(result.history), "candidates": [_candidate(c) for c in result.candidates],
+        "rejected": result.rejected, "architecture": best.architecture.to_dict()})
     return f"{len(result.candidates)} candidates; {best.architecture.describe()}"
 
 
 def _search_settings(job: Job) -> SearchSettings:
-    return SearchSettings.desk(
-        seed=job.settings.seed, ram_bytes=job.ram_bytes, macs=job.settings.macs,
-        flash_bytes=job.board.flash_bytes, latency_us=job.settings.latency_us, beta1=job.settings.beta1,
-        beta2=job.settings.beta2, epochs=job.settings.search_epochs, windows=len(job.dataset.train),
-        clock_hz=job.board.clock_hz)
+    s = job.settings
+    changes: dict[str, Any] = {"beta2": s.beta2}
+    if s.beta1 is not None:
+        changes["beta1"] = (s.beta1,)
+    if s.search_epochs is not None:
+        changes["epochs"] = s.search_epochs
+    return SearchSettings(
+        seed=s.seed, ram_bytes=job.ram_bytes, macs=s.macs, flash_bytes=job.board.flash_bytes,
+        latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
+        bilevel=replace(DESK, **changes), threads=THREADS)
+
+
+def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:
+    def column(key: str, divisor: float = 1.0) -> list[float]:
+        return [epoch[key] / divisor for epoch in history]
+
+    return [
+        {"caption": "The super-net: loss on its training subjects, and on those that alpha learns from.",
+         "ylabel": "loss", "series": {"weights and gates": column("train_loss"), "alpha": column("alpha_loss")}},
+        {"caption": "MACs of the networks drawn from the super-net, while their price (beta1) rises.",
+         "ylabel": "thousand MACs", "series": {"sampled": column("macs", 1e3)}},
+        {"caption": "Peak memory of the networks drawn (eq. 13 acts above the budget).",
+         "ylabel": "kB", "series": {"sampled": column("peak_bytes", 1e3)}},
+    ]
 
 
 def _candidate(c: Candidate) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 Also what the simulated board tells about one inference, and the verbs that talk to a device.
 """
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,9 @@ from harembed.ir.interpreter import Interpreter
 from harembed.job import Job
 from harembed.progress import Tick
 from harembed.rundir import dump_json, write_atomic
+
+# A title, and what compares raw windows [N, T, C] and random inputs on it.
+Target = tuple[str, Callable[[np.ndarray, Tick], "Outcome"]]
 
 RANDOM_INPUTS = 200
 RANDOM_SEED = 2024
@@ -104,20 +109,7 @@ def prove(job: Job, tick: Tick) -> str:
     HarnessError    a target computed other bits
     """
     raw = job.parity_windows.raw
-    outcomes: list[Outcome] = []
-    skipped: list[dict[str, str]] = []
-    targets = _targets(job)
-    for i, (title, run) in enumerate(targets):
-        def part(done: float, total: float, note: str, i: int = i) -> None:
-            tick(i + done / total, len(targets), note)
-
-        part(0, 1, title)
-        try:
-            outcomes.append(run(raw, part))
-        except HarembedError as e:
-            if not _missing(e):
-                raise
-            skipped.append({"title": title, "reason": e.message})
+    outcomes, skipped = _run_all(_targets(job), raw, tick)
     onnx = compare_onnx(job.graph, [_quantised(job, raw)])
     mismatches = sum(o.mismatches for o in outcomes if o.counts)
     job.run.write_json("parity.json", {
@@ -129,19 +121,54 @@ def prove(job: Job, tick: Tick) -> str:
     return f"0 of {len(raw) + RANDOM_INPUTS:,} inputs differ on {sum(o.counts for o in outcomes)} targets"
 
 
+def _run_all(targets: list[Target], raw: np.ndarray, tick: Tick) -> tuple[list[Outcome], list[dict[str, str]]]:
+    """Run two targets at a time: QEMU mostly waits for its serial line, the others compute."""
+    done = [0.0] * len(targets)
+    stop = threading.Event()
+
+    def run(index: int) -> Outcome:
+        title, compare = targets[index]
+
+        def part(now: float, total: float, note: str = "") -> None:
+            if stop.is_set():
+                raise HarnessError("The proof was interrupted.")
+            done[index] = now / total
+            tick(sum(done), len(targets), note)
+
+        part(0, 1, title)
+        return compare(raw, part)
+
+    outcomes, skipped = [], []
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(run, i) for i in range(len(targets))]
+        try:
+            for (title, _), future in zip(targets, futures, strict=True):
+                try:
+                    outcomes.append(future.result())
+                except HarembedError as e:
+                    if not _missing(e):
+                        raise
+                    skipped.append({"title": title, "reason": e.message})
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return outcomes, skipped
+
+
 def _missing(error: HarembedError) -> bool:
     """Whether an error says that a program is not installed here, which is no failure of the proof."""
     return "not installed" in error.message or "no `renode` program" in error.message
 
 
-def _targets(job: Job) -> list[tuple[str, Callable[[np.ndarray, Tick], Outcome]]]:
-    """What is compared with the interpreter, in the order of the report."""
-    targets: list[tuple[str, Callable[[np.ndarray, Tick], Outcome]]] = [
+def _targets(job: Job) -> list[Target]:
+    """What is compared with the interpreter; the slowest first."""
+    targets: list[Target] = [
+        ("C on QEMU (mps2-an505)", lambda raw, tick: _qemu(job, raw, tick)),
         ("TFLM interpreter", lambda raw, tick: _oracle(job, raw, "tflm", "TFLM interpreter", run_tflm)),
         ("LiteRT reference kernels", lambda raw, tick: _litert(job, raw)),
         ("C on the host, portable", lambda raw, tick: _host(job, raw, tick, dsp=False)),
         ("C on the host, DSP path emulated", lambda raw, tick: _host(job, raw, tick, dsp=True)),
-        ("C on QEMU (mps2-an505)", lambda raw, tick: _qemu(job, raw, tick)),
     ]
     if job.board.simulators.unicorn is not None:
         targets.append((f"{job.board.title} image, simulated",
