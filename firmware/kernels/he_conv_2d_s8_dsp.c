@@ -131,8 +131,8 @@ static void columns_of_outputs(const call *c, int32_t first, int32_t end, span i
     }
 }
 
-/* All channels of one output, tap by tap. */
-static void output_by_tap(const call *c, int32_t oy, int32_t ox)
+/* All channels of one output, tap by tap. Not inlined: the usual path should not pay for its stack. */
+__attribute__((noinline)) static void output_by_tap(const call *c, int32_t oy, int32_t ox)
 {
     const he_conv_2d_s8_params *const p = c->p;
     const span rows = filter_rows(p, oy), columns = filter_columns(p, ox);
