@@ -63,6 +63,16 @@ static void interrupted_sum(void)
     result[0] = (uint32_t)sum;
 }
 
+/* 7 unless the condition of the IT block lives on behind it. */
+static void load_conditionally(void)
+{
+    __asm__ volatile("movs r2, #5\n\tmovs r3, #0\n\tcmp r3, #0\n\tit eq\n\tldreq r1, [%0]\n\tcmp r3, #1\n\tb 1f\n"
+                     "1:\tmovs r2, #7\n\tstr r2, [%0]"
+                     :
+                     : "r"(result)
+                     : "r1", "r2", "r3", "cc", "memory");
+}
+
 void start(void)
 {
     TASK();

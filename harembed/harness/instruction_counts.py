@@ -10,8 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unicorn.arm_const import UC_ARM_REG_XPSR
+
 from harembed.board import CycleModel
 from harembed.errors import HarnessError
+
+IT_STATE = 0x0600FC00  # of XPSR
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,29 @@ class SymbolTable:
         return f"0x{address:08x}"
 
 
-def decode(code: bytes) -> tuple[int, bool]:
-    """(instructions, whether one of them is an FPU instruction) of Thumb code without data."""
-    count, fpu, at = 0, False, 0
+def forget_it_state(uc: Any) -> None:
+    """Call at the end of a memory hook on an access inside an IT block.
+
+    Unicorn (2.1.4) writes the block's condition into the CPU's state before such a hook and leaves it there, where
+    the code after the IT block finds it. The translated block itself does not read it again.
+    """
+    xpsr = uc.reg_read(UC_ARM_REG_XPSR)
+    if xpsr & IT_STATE:
+        uc.reg_write(UC_ARM_REG_XPSR, xpsr & ~IT_STATE)
+
+
+def decode(code: bytes) -> tuple[int, bool, bool]:
+    """(instructions, is there an FPU instruction, is there an IT block) of Thumb code without data."""
+    count, fpu, conditional, at = 0, False, False, 0
     while at < len(code):
         first = code[at] | code[at + 1] << 8
+        conditional |= first & 0xFF00 == 0xBF00 and first & 0xF != 0
         wide = first >> 11 in (0b11101, 0b11110, 0b11111)
         if wide and first & 0xEC00 == 0xEC00 and at + 3 < len(code):
             fpu |= code[at + 3] & 0x0E == 0x0A  # coprocessors 10 and 11
         count += 1
         at += 4 if wide else 2
-    return count, fpu
+    return count, fpu, conditional
 
 
 class BlockCounter:
@@ -81,7 +97,7 @@ class BlockCounter:
                                "Set cycle_model.cache_ways = 1 and enable the cache so.")
         self._line = model.cache_line_bytes if model else 16
         self._tags = [-1] * (model.cache_bytes // model.cache_line_bytes if model else 1)
-        self._blocks: dict[tuple[int, int], list[Any]] = {}  # [runs, instructions, end, first line, behind last]
+        self._blocks: dict[tuple[int, int], list[Any]] = {}  # see _decode
         self._entered: list[Any] | None = None
         self._end = 0  # where the last block would fall through to
         self.instructions = self.taken_branches = self.loaded_words = self.cache_misses = 0
@@ -101,13 +117,15 @@ class BlockCounter:
                     tags[line % sets] = line
                     self.cache_misses += 1
 
-    def on_load(self, uc: object, access: int, address: int, size: int, value: int, data: object) -> None:
+    def on_load(self, uc: Any, access: int, address: int, size: int, value: int, data: object) -> None:
         self.loaded_words += (size + 3) // 4
         if self._first <= address < self._last:
             line, sets = address // self._line, len(self._tags)
             if self._tags[line % sets] != line:
                 self._tags[line % sets] = line
                 self.cache_misses += 1
+        if self._entered is not None and self._entered[5]:
+            forget_it_state(uc)
 
     def resume(self, address: int) -> None:
         """Execution goes on at an address without a branch (after WFI, or into and out of an exception)."""
@@ -136,12 +154,13 @@ class BlockCounter:
         return dict(sorted(((k, v) for k, v in totals.items() if v), key=lambda item: -item[1]))
 
     def _decode(self, address: int, size: int) -> list[Any]:
-        count, fpu = decode(self._code(address, size))
+        """[runs, instructions, end, first cache line, behind last, has an IT block] of a new block."""
+        count, fpu, conditional = decode(self._code(address, size))
         if fpu and not self._fpu_enabled():
             raise HarnessError(f"An FPU instruction runs near 0x{address:08x} while the FPU is off.",
                                "Set bits 20-23 of CPACR in the reset handler.")
         flash = self._first <= address < self._last
         block = [0, count, address + size, address // self._line,
-                 (address + size - 1) // self._line + 1 if flash else address // self._line]
+                 (address + size - 1) // self._line + 1 if flash else address // self._line, conditional]
         self._blocks[(address, size)] = block
         return block

@@ -20,7 +20,7 @@ from unicorn import arm_const as arm
 from harembed.board import CycleModel
 from harembed.errors import HarnessError
 from harembed.harness.elf_image import read_elf
-from harembed.harness.instruction_counts import BlockCounter
+from harembed.harness.instruction_counts import IT_STATE, BlockCounter, forget_it_state
 from harembed.harness.l552_registers import LPUART1_EXCEPTION, SYSTICK_EXCEPTION, Registers
 
 FLASH = (0x08000000, 512 * 1024)
@@ -143,6 +143,7 @@ class SimulatedL552:
             first = address - s.start
             for i in range(max(first, 0), min(first + size, s.nbytes)):
                 trace.touched[i] = 1
+            forget_it_state(uc)
 
         hook = self._uc.hook_add(uc_api.UC_HOOK_MEM_WRITE, on_write, None, s.start, s.start + s.nbytes - 1)
         try:
@@ -209,7 +210,7 @@ class SimulatedL552:
         return SYSTICK_EXCEPTION if self._systick_pending else 0
 
     def _may_interrupt(self) -> bool:
-        in_it_block = self._uc.reg_read(arm.UC_ARM_REG_XPSR) & 0x0600FC00
+        in_it_block = self._uc.reg_read(arm.UC_ARM_REG_XPSR) & IT_STATE
         return not (self._handling or in_it_block or self._uc.reg_read(arm.UC_ARM_REG_PRIMASK))
 
     def _enter_exception(self, number: int) -> None:
