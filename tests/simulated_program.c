@@ -63,6 +63,12 @@ static void interrupted_sum(void)
     result[0] = (uint32_t)sum;
 }
 
+static void loop_for_ever(void)
+{
+    for (;;) {
+        __asm__ volatile("");
+    }
+}
 /* 7 unless the condition of the IT block lives on behind it. */
 static void load_conditionally(void)
 {

@@ -255,6 +255,12 @@ def test_what_a_chip_would_not_forgive_is_trapped(program, task, count, message)
         SimulatedL552(program(task), count).run_until_idle()
 
 
+def test_a_hanging_firmware_is_named(program):
+    simulator = SimulatedL552(program("loop_for_ever"), hang_s=0.1)
+    with pytest.raises(HarnessError, match=r"run for 0.1 s without waiting for input, in (start|loop_for_ever)"):
+        simulator.run_until_idle()
+
+
 @pytest.mark.parametrize("count", ["nothing", "instructions", "cycles"])
 def test_observation_changes_nothing(program, count):
     simulator = SimulatedL552(program("load_conditionally"), count, NUCLEO.cycle_model)

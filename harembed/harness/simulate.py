@@ -21,7 +21,8 @@ class BoardSimulation:
     instructions : LatencyReport    exact
     cycles : LatencyReport          by the board's cycle model; None if the board file has none
     error_percent : float           of these modelled cycles, as the board file states it for new kernels
-    stack_bytes : int               high-water mark: start, information, load, inference, profile
+    stack_bytes : int               high-water mark of start, information, load, inference, profile; an interrupt
+                                    at the deepest point would add its frame (104 bytes at most) and its handler
     arena_bytes : int               size of the arena in the image
     arena_bytes_touched : int       bytes of it that were written in between
     arena_span : (first, behind last) offset that was written

@@ -1,13 +1,16 @@
 """The very image of an STM32L552 board, executed by Unicorn in this process.
 
 Unicorn executes the instructions; this module adds what it lacks: the chip's registers (l552_registers.py),
-exception entry and return, and counts (instruction_counts.py). Time does not exist: DWT_CYCCNT yields what was
-chosen by `count`, SysTick interrupts come only under `preempt_every`, bytes on the serial line take no time.
-Not modelled: priorities (one exception at a time), faults that the firmware handles itself, unaligned LDRD.
+exception entry and return (exception_frames.py), and counts (instruction_counts.py). Time does not exist:
+DWT_CYCCNT yields what was chosen by `count`, SysTick interrupts come only under `preempt_every`, bytes on the
+serial line take no time. Not modelled: priorities (one exception at a time), faults that the firmware handles
+itself, unaligned LDRD.
 """
 
 import struct
+import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from unicorn import arm_const as arm
 from harembed.board import CycleModel
 from harembed.errors import HarnessError
 from harembed.harness.elf_image import read_elf
+from harembed.harness.exception_frames import enter_exception, leave_exception
 from harembed.harness.instruction_counts import IT_STATE, BlockCounter, forget_it_state
 from harembed.harness.l552_registers import LPUART1_EXCEPTION, SYSTICK_EXCEPTION, Registers
 
@@ -27,9 +31,7 @@ FLASH = (0x08000000, 512 * 1024)
 RAM = (0x20000000, 256 * 1024)  # SRAM1 192 KiB and, without a gap, SRAM2 64 KiB
 _PERIPHERALS = ((0x40000000, 0x40000), (0x42020000, 0x3000), (0xE0000000, 0x10000))
 _PAINT = b"\xa5\x5c\xa5\x5c"
-_MOST_INSTRUCTIONS = 20_000_000_000  # without waiting for input
 _NOWHERE = 0xFFFFFFFE  # an `until` that is never reached
-_EXC_RETURN = 0xFFFFFFB8  # thread mode, main stack, basic frame; bit 4 clear: with FPU registers
 _EXCEPTION_EXIT = 8  # number of Unicorn's interrupt hook
 _CORE_EXCEPTIONS = {  # by their numbers in that hook: what happened, what to do
     1: ("The core does not know an instruction", "Was it compiled for another core, or is it data?"),
@@ -39,9 +41,6 @@ _CORE_EXCEPTIONS = {  # by their numbers in that hook: what happened, what to do
     18: ("The core leaves Thumb state", "Look for a call through an address without bit 0."),
     19: ("The stack overflows", "Raise memory.stack_bytes in the board file, or use less."),
 }
-_FRAME = (arm.UC_ARM_REG_R0, arm.UC_ARM_REG_R1, arm.UC_ARM_REG_R2, arm.UC_ARM_REG_R3, arm.UC_ARM_REG_R12,
-          arm.UC_ARM_REG_LR)
-_FPU_FRAME = tuple(arm.UC_ARM_REG_S0 + i for i in range(16))
 _UNMASK = (0xB662, 0xFFFF, 0x0000, 0x0000), (0xF380, 0xFFF0, 0x8810, 0xFFFF)  # CPSIE i; MSR PRIMASK, Rn
 
 
@@ -74,6 +73,7 @@ class SimulatedL552:
     cycle_model : CycleModel         of the board file; needed for "cycles"
     preempt_every : int              instructions after which pending interrupts are looked for; 0: only where
                                      the firmware waits or unmasks them
+    hang_s : float                   a firmware that computes longer than this hangs
 
     Raises
     ------
@@ -81,7 +81,7 @@ class SimulatedL552:
     """
 
     def __init__(self, elf: Path, count: str = "nothing", cycle_model: CycleModel | None = None,
-                 preempt_every: int = 0) -> None:
+                 preempt_every: int = 0, hang_s: float = 300.0) -> None:
         if count not in ("nothing", "instructions", "cycles") or (count == "cycles" and cycle_model is None):
             raise HarnessError(f"Cannot count {count!r} without a cycle model.",
                                "Use instructions, or a board file with [cycle_model].")
@@ -92,7 +92,11 @@ class SimulatedL552:
         self.counter: BlockCounter | None = None
         self.exceptions = 0  # taken since the start
         self._preempts = preempt_every > 0
-        self._slice = preempt_every or 50_000_000  # so that Ctrl-C is seen in a long run
+        self._slice = preempt_every  # 0: until something stops it
+        self._hang_s = hang_s
+        self._deadline = 0.0
+        self._running = False
+        self._closed = threading.Event()
         self._systick_left = 0
         self._systick_pending = False
         self._problem: HarnessError | None = None
@@ -104,6 +108,7 @@ class SimulatedL552:
         if count != "nothing":
             self._observe(cycle_model if count == "cycles" else None)
         self._reset()
+        threading.Thread(target=_watch, args=(weakref.ref(self), self._closed), daemon=True).start()
 
     # Transport
 
@@ -120,7 +125,16 @@ class SimulatedL552:
         return data
 
     def close(self) -> None:
-        self._uc = None
+        self._closed.set()
+
+    def interrupt_run(self) -> None:
+        """Called every second from another thread: let Python see Ctrl-C, and end a run that hangs.
+
+        Observed runs are left alone (a block that is entered twice would count twice); their hooks see Ctrl-C.
+        """
+        unobserved = self.counter is None and not self._preempts
+        if self._running and (unobserved or time.monotonic() > self._deadline):
+            self._uc.emu_stop()
 
     # Observation
 
@@ -164,17 +178,22 @@ class SimulatedL552:
         ------
         HarnessError    with function and address, for whatever the real chip would fault on or ignore
         """
-        for _ in range(_MOST_INSTRUCTIONS // self._slice):
+        self._deadline = time.monotonic() + self._hang_s
+        while time.monotonic() < self._deadline:
             self._emulate()
             if self._left_exception:
-                self._leave_exception()
+                leave_exception(self._uc)
+                self._handling = 0
                 continue
             pending = self._pending()
             if pending and self._may_interrupt():
-                self._enter_exception(pending)
+                enter_exception(self._uc, pending, self.registers.vector_table)
+                self._handling = pending
+                self._systick_pending &= pending != SYSTICK_EXCEPTION
+                self.exceptions += 1
             elif not pending and self._waits():
                 return
-        raise self._located(HarnessError(f"The firmware ran {_MOST_INSTRUCTIONS:,} instructions without waiting.",
+        raise self._located(HarnessError(f"The firmware has run for {self._hang_s:g} s without waiting for input.",
                                          "Look for an endless loop there."))
 
     def _emulate(self) -> None:
@@ -182,11 +201,14 @@ class SimulatedL552:
         if self.counter and self.counter.instructions:
             self.counter.resume(pc)
         self._left_exception = False
+        self._running = True
         try:
             self._uc.emu_start(pc | 1, _NOWHERE, count=self._slice)
         except uc_api.UcError as e:
             if self._problem is None:
                 raise self._located(HarnessError(f"{e}.", "Look at this function in the disassembly.")) from e
+        finally:
+            self._running = False
         if self._problem is not None:
             raise self._located(self._problem)
         if self._preempts:
@@ -212,43 +234,6 @@ class SimulatedL552:
     def _may_interrupt(self) -> bool:
         in_it_block = self._uc.reg_read(arm.UC_ARM_REG_XPSR) & IT_STATE
         return not (self._handling or in_it_block or self._uc.reg_read(arm.UC_ARM_REG_PRIMASK))
-
-    def _enter_exception(self, number: int) -> None:
-        """DDI 0553, exception entry: push the frame, fetch the vector. The FPU's part is pushed at once."""
-        read, write = self._uc.reg_read, self._uc.reg_write
-        sp, xpsr = read(arm.UC_ARM_REG_SP), read(arm.UC_ARM_REG_XPSR)
-        fpu = bool(read(arm.UC_ARM_REG_CONTROL) & 4)
-        words = [read(r) for r in _FRAME] + [read(arm.UC_ARM_REG_PC), xpsr & ~0x200 | (sp >> 2 & 1) << 9]
-        if fpu:
-            words += [read(r) for r in _FPU_FRAME] + [read(arm.UC_ARM_REG_FPSCR), 0]
-        sp = (sp & ~7) - 4 * len(words)
-        self._uc.mem_write(sp, struct.pack(f"<{len(words)}I", *words))
-        write(arm.UC_ARM_REG_SP, sp)
-        write(arm.UC_ARM_REG_LR, _EXC_RETURN & ~0x10 if fpu else _EXC_RETURN)
-        write(arm.UC_ARM_REG_XPSR, xpsr & 0xF80F0000 | 1 << 24 | number)
-        vector = self._uc.mem_read(self.registers.vector_table + 4 * number, 4)
-        write(arm.UC_ARM_REG_PC, struct.unpack("<I", vector)[0])
-        self._handling = number
-        self._systick_pending &= number != SYSTICK_EXCEPTION
-        self.exceptions += 1
-
-    def _leave_exception(self) -> None:
-        """DDI 0553, exception return: pop what entry pushed."""
-        read, write = self._uc.reg_read, self._uc.reg_write
-        fpu = not read(arm.UC_ARM_REG_PC) & 0x10
-        count = 26 if fpu else 8
-        sp = read(arm.UC_ARM_REG_SP)
-        words = struct.unpack(f"<{count}I", self._uc.mem_read(sp, 4 * count))
-        for register, word in zip(_FRAME, words, strict=False):
-            write(register, word)
-        if fpu:
-            for register, word in zip(_FPU_FRAME, words[8:], strict=False):
-                write(register, word)
-            write(arm.UC_ARM_REG_FPSCR, words[24])
-        write(arm.UC_ARM_REG_SP, sp + 4 * count + (4 if words[7] & 0x200 else 0))
-        write(arm.UC_ARM_REG_XPSR, words[7] & ~0x200)
-        write(arm.UC_ARM_REG_PC, words[6] | 1)
-        self._handling = 0
 
     # Construction
 
@@ -342,6 +327,15 @@ class SimulatedL552:
         pc = self._uc.reg_read(arm.UC_ARM_REG_PC)
         where = f"in {self.image.functions.at(pc)} near pc 0x{pc:08x}"
         return HarnessError(f"{problem.message.rstrip('.')}, {where}.", problem.hint)
+
+
+def _watch(simulator: "weakref.ref[SimulatedL552]", closed: threading.Event) -> None:
+    while not closed.wait(1.0):
+        target = simulator()
+        if target is None:
+            return
+        target.interrupt_run()
+        del target
 
 
 def _unmasking(start: int, code: bytes) -> Iterator[int]:
