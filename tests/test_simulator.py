@@ -1,8 +1,11 @@
 """Real firmware on every simulator: equal bits, exact counts, and traps for what a chip would not forgive."""
 
 import dataclasses
+import shutil
 import struct
 import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -118,8 +121,6 @@ def test_devices_compute_the_bits_of_the_interpreter(images, board, needs_qemu):
 
 @pytest.fixture
 def needs_qemu():
-    import shutil
-
     def check():
         if shutil.which("qemu-system-arm") is None:
             pytest.skip("qemu-system-arm is not installed")
@@ -206,6 +207,27 @@ def test_qemu_counts_the_instructions_that_unicorn_counts(images, needs_qemu):
         assert abs(a.ticks - b.ticks) < 40  # reading SysTick takes more instructions than reading DWT
     with connect(NUCLEO, images(NUCLEO)) as device, pytest.raises(HarnessError, match="counts nothing"):
         bench(device)
+
+
+@pytest.mark.qemu
+def test_a_killed_harness_leaves_no_qemu(images, needs_qemu):
+    needs_qemu()
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed")
+    script = ("import sys, time; from pathlib import Path; from harembed.board import load_board\n"
+              "from harembed.harness.simulator_qemu import QemuTransport\n"
+              "line = QemuTransport(Path(sys.argv[1]), load_board('mps2_an505'))\n"
+              "print(line._process.pid, flush=True); time.sleep(60)")
+    harness = subprocess.Popen([sys.executable, "-c", script, str(images(MPS2))], stdout=subprocess.PIPE)
+    qemu = Path(f"/proc/{int(harness.stdout.readline())}/stat")
+    assert qemu.read_text().rpartition(")")[2].split()[0] != "Z"
+    harness.kill()
+    harness.communicate()
+    for _ in range(100):
+        if not qemu.exists() or qemu.read_text().rpartition(")")[2].split()[0] == "Z":  # nobody reaps it here
+            return
+        time.sleep(0.02)
+    pytest.fail("QEMU still runs")
 
 
 def test_bytes_that_arrive_during_an_inference_are_kept(images):
@@ -370,8 +392,8 @@ def test_serial_port_pty_and_socket(images):
     (lambda: SimulatedL552(Path("no.elf")), "There is no firmware no.elf"),
     (lambda: SimulatedL552(Path(__file__)), "is not an ELF file"),
     (lambda: connect(HOST, Path("x"), simulator="quemu"), "Did you mean 'qemu'"),
-    (lambda: connect(MPS2, Path("x"), simulator="unicorn"), "Unicorn cannot simulate board mps2_an505"),
-    (lambda: connect(NUCLEO), "No firmware to run on unicorn"),
+    (lambda: connect(MPS2, Path("x"), simulator="l552"), "Board mps2_an505 is no STM32L552"),
+    (lambda: connect(NUCLEO), "No firmware to run on l552"),
 ])
 def test_what_cannot_be_opened_is_explained(open_it, message):
     with pytest.raises(HarnessError, match=message):

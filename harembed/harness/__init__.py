@@ -12,18 +12,18 @@ from harembed.harness.simulator_qemu import QemuTransport
 from harembed.harness.transport import ProcessTransport, Transport, open_port
 
 
-def _unicorn(firmware: Path, board: Board, count: str) -> Transport:
+def _l552(firmware: Path, board: Board, count: str) -> Transport:
     if board.simulators.unicorn != "stm32l552":
-        raise HarnessError(f"Unicorn cannot simulate board {board.name}.", "Use --board nucleo_l552ze_q.")
+        raise HarnessError(f"Board {board.name} is no STM32L552.", "Use --board nucleo_l552ze_q.")
     return SimulatedL552(firmware, count, board.cycle_model)
 
 
-# Each takes (firmware file, board, what to count); only Unicorn has a choice of counts.
+# Each takes (firmware file, board, what to count); only the simulated STM32L552 has a choice of counts.
 SIMULATORS: dict[str, Callable[[Path, Board, str], Transport]] = {
     "host": lambda firmware, board, count: ProcessTransport([str(firmware)]),
     "qemu": lambda firmware, board, count: QemuTransport(firmware, board),
     "renode": lambda firmware, board, count: RenodeTransport(firmware, board),
-    "unicorn": _unicorn,
+    "l552": _l552,
 }
 
 
@@ -32,7 +32,7 @@ def default_simulator(board: Board) -> str:
     if board.kind == "host":
         return "host"
     if board.simulators.unicorn:
-        return "unicorn"
+        return "l552"
     if board.simulators.qemu_machine:
         return "qemu"
     raise HarnessError(f"Board {board.name} has no simulator.", "Connect the board and give its --port.")
@@ -48,7 +48,7 @@ def connect(board: Board, firmware: Path | None = None, port: str | None = None,
     firmware : Path    ELF, or the program of the host build; needed without `port`
     port : str         a serial port or socket://HOST:PORT of real hardware (or of whatever listens there)
     simulator : str    a key of SIMULATORS; None takes the board's default
-    count : str        "nothing", "instructions" or "cycles": what Unicorn counts
+    count : str        "nothing", "instructions" or "cycles": what the simulated STM32L552 counts
 
     Raises
     ------
@@ -59,9 +59,9 @@ def connect(board: Board, firmware: Path | None = None, port: str | None = None,
     else:
         name = simulator or default_simulator(board)
         if name not in SIMULATORS:
-            raise HarnessError(unknown_name("simulator", name, list(SIMULATORS)), "Leave --simulator out.")
+            raise HarnessError(unknown_name("simulator", name, list(SIMULATORS)), "Leave --on out.")
         if firmware is None:
-            raise HarnessError(f"No firmware to run on {name}.", "Build it first: `harembed build`.")
+            raise HarnessError(f"No firmware to run on {name}.", "`harembed search` builds it; choose its run.")
         device = Device(SIMULATORS[name](firmware, board, count))
     try:
         device.expect(board=board.name)

@@ -98,7 +98,7 @@ class Device:
                                f"Choose --board {info.board}, or connect the other board.")
         if model_id is not None and info.id != model_id:
             raise HarnessError(f"The device at {self.transport.name} runs model {info.model} ({info.id}), "
-                               f"not {model_id}.", "Flash the firmware of this run first: `harembed flash`.")
+                               f"not {model_id}.", "Flash the firmware of this run first; its report says how.")
         return info
 
     def status(self) -> Status:

@@ -41,9 +41,9 @@ def read_elf(path: Path) -> ElfImage:
             table = elf.get_section_by_name(".symtab")
             entries = list(table.iter_symbols()) if isinstance(table, SymbolTableSection) else []
     except FileNotFoundError as e:
-        raise HarnessError(f"There is no firmware {path}.", "Build it first: `harembed build`.") from e
+        raise HarnessError(f"There is no firmware {path}.", "`harembed search` builds it; choose its run.") from e
     except (OSError, ELFError) as e:
-        raise HarnessError(f"{path} is not an ELF file: {e}.", "Build it again: `harembed build`.") from e
+        raise HarnessError(f"{path} is not an ELF file: {e}.", "Delete it and run `harembed search` again.") from e
     functions = [Symbol(s.name, s["st_value"] & ~1, s["st_size"]) for s in entries
                  if s["st_info"]["type"] == "STT_FUNC"]
     symbols = {s.name: Symbol(s.name, s["st_value"], s["st_size"]) for s in entries if s.name}

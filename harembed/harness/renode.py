@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harembed.board import Board
 from harembed.errors import HarnessError
-from harembed.harness.simulator_qemu import free_port
+from harembed.harness.simulator_qemu import die_with_parent, free_port
 from harembed.harness.transport import SocketTransport
 from harembed.resources import resource_dir
 
@@ -41,12 +41,13 @@ class RenodeTransport:
         if reason is None and not script.is_file():
             reason = f"{script} does not exist"
         if reason is not None:
-            raise HarnessError(f"Cannot use Renode: {reason}.", "Use the built-in simulator: leave --simulator out.")
+            raise HarnessError(f"Cannot use Renode: {reason}.", "Use the built-in simulator: --on l552.")
         port = free_port()
         self.name = f"Renode {board.name} ({elf.name})"
         commands = f"$elf=@{elf.resolve()}; $port={port}; include @{script}; start"
         self._process = subprocess.Popen(
-            [shutil.which("renode") or "renode", "--disable-xwt", "--plain", "--hide-log", "-e", commands],
+            [*die_with_parent(), shutil.which("renode") or "renode", "--disable-xwt", "--plain", "--hide-log", "-e",
+             commands],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             self._line = self._connect(port)

@@ -41,11 +41,11 @@ class QemuTransport:
             raise HarnessError(f"{_PROGRAM} is not installed.", "Type `sudo apt-get install qemu-system-arm`, or use "
                                "--board nucleo_l552ze_q, whose simulator needs no program.")
         if not elf.is_file():
-            raise HarnessError(f"There is no firmware {elf}.", "Build it first: `harembed build`.")
+            raise HarnessError(f"There is no firmware {elf}.", "`harembed search` builds it; choose its run.")
         port = free_port()
         self.name = f"QEMU {machine} ({elf.name})"
         self._process = subprocess.Popen(
-            [program, "-M", machine, "-display", "none", "-monitor", "none", "-nodefaults",
+            [*die_with_parent(), program, "-M", machine, "-display", "none", "-monitor", "none", "-nodefaults",
              "-serial", f"tcp:127.0.0.1:{port},server=on,wait=on,nodelay=on",
              "-semihosting-config", "enable=on,target=native", "-icount", f"shift={shift},sleep=off",
              "-kernel", str(elf)],
@@ -102,6 +102,12 @@ class QemuTransport:
             self._process.wait()
         if self._process.stderr is not None:
             self._process.stderr.close()
+
+
+def die_with_parent() -> list[str]:
+    """Command prefix that ends a simulator when this process is killed (`setpriv` is part of every Linux)."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
 def free_port() -> int:

@@ -65,8 +65,8 @@ class ProcessTransport(FileTransport):
         try:
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         except OSError as e:
-            raise HarnessError(f"Cannot start {command[0]}: {e.strerror}.", "Build it first: `harembed build "
-                               "--board host`.") from e
+            raise HarnessError(f"Cannot start {command[0]}: {e.strerror}.", "Is it a program for this "
+                               "computer? `harembed search` builds one.") from e
         assert self._process.stdin is not None and self._process.stdout is not None
         super().__init__(command[0], self._process.stdout.fileno(), self._process.stdin.fileno())
 
