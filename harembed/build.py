@@ -104,9 +104,12 @@ def build_firmware(
         require_network()
     found = find_toolchain(toolchain)
     project = out_dir / "project"
-    write_project(project, sources, board, found, optimise, _macros(board, clock_hz) | dict(defines or {}))
     try:
+        write_project(project, sources, board, found, optimise, _macros(board, clock_hz) | dict(defines or {}))
         run_platformio(project, environment)
+    except OSError as e:
+        raise BuildError(f"Cannot write the project {project}: {e}.",
+                         "Free some space or choose another --out.") from e
     except PlatformioFailure as e:
         _refuse_overflow(e.output, board)
         raise

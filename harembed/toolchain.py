@@ -21,6 +21,7 @@ from harembed.rundir import write_atomic
 ARM_GCC = "arm-none-eabi-gcc"
 TOOLCHAINS = ("gcc", "platformio", "zig")
 HOST_COMPILERS = ("gcc", "clang", "zig")
+BUILD_TIMEOUT_S = 1200  # a stock platform is downloaded within it; any other build takes seconds
 
 
 @dataclass(frozen=True)
@@ -154,10 +155,15 @@ def run_platformio(project: Path, environment: str) -> str:
     }
     # Any other PLATFORMIO_* of the caller could move the build folder or the packages.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PLATFORMIO_")}
-    result = subprocess.run(
-        [sys.executable, "-m", "platformio", "run", "-d", str(project), "-e", environment],
-        env=inherited | settings, capture_output=True, text=True, errors="replace",
-    )
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "platformio", "run", "-d", str(project), "-e", environment],
+            env=inherited | settings, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=BUILD_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as e:
+        raise BuildError(f"PlatformIO did not end within {BUILD_TIMEOUT_S} s in {project}.",
+                         f"Type `pio run -v -e {environment}` there to see where it waits.") from e
     output = result.stdout + result.stderr
     if result.returncode != 0:
         raise PlatformioFailure(output)

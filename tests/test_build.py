@@ -1,5 +1,6 @@
 """Images and host programs: what the linker made of them, that they run, and how a failure is told."""
 
+import ctypes
 import os
 import shutil
 import socket
@@ -13,10 +14,12 @@ from elftools.elf.elffile import ELFFile
 from harembed import build
 from harembed.board import load_board
 from harembed.build import build_firmware, build_host
+from harembed.doctor import checks
 from harembed.errors import BoardError, BuildError
 from harembed.export.csource import generate
 from harembed.ir.ops.conv import Conv2D
 from harembed.resources import resource_dir
+from harembed.toolchain import find_host_compiler, find_toolchain
 
 HAS_ARM_GCC = shutil.which("arm-none-eabi-gcc") is not None
 HAS_QEMU = shutil.which("qemu-system-arm") is not None
@@ -209,6 +212,45 @@ def test_host_port_speaks_over_pipe_tcp_and_terminal(tmp_path, without_app):
         assert _receive(lambda: os.read(terminal, 4096), 256) == text[:256]
         os.close(terminal)
         process.terminate()
+
+
+@pytest.mark.parametrize("name", ["memcpy", "memmove", "memset", "memcmp"])
+def test_small_libc_does_what_the_standard_says(tmp_path, name):
+    library = tmp_path / "libc_min.so"
+    compiler = find_host_compiler()
+    renamed = [f"-D{f}=he_test_{f}" for f in ("memcpy", "memmove", "memset", "memcmp")]
+    subprocess.run([*compiler.command, "-O2", "-shared", "-fPIC", *renamed,
+                    str(resource_dir("firmware") / "port" / "libc_min.c"), "-o", str(library)], check=True)
+    function = getattr(ctypes.CDLL(str(library)), f"he_test_{name}")
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        data = bytearray(rng.integers(0, 4, 128).astype(np.uint8).tobytes())  # few values: memcmp meets equals
+        count = int(rng.integers(0, 60))
+        to, source = (int(i) for i in rng.integers(0, 68, 2))
+        if name == "memcpy" and abs(to - source) < count:
+            continue
+        buffer = (ctypes.c_uint8 * 128).from_buffer(data)
+        base, before = ctypes.addressof(buffer), bytes(data)
+        second = ctypes.c_int(source) if name == "memset" else ctypes.c_void_p(base + source)
+        result = function(ctypes.c_void_p(base + to), second, ctypes.c_size_t(count))
+        expected = bytearray(before)
+        if name == "memcmp":
+            a, b = before[to:to + count], before[source:source + count]
+            assert (result > 0) - (result < 0) == (a > b) - (a < b)
+        else:
+            expected[to:to + count] = bytes([source]) * count if name == "memset" else before[source:source + count]
+        assert bytes(buffer) == bytes(expected)
+        del buffer
+
+
+def test_without_any_program_on_path_zig_compiles_and_doctor_says_so(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("PLATFORMIO_CORE_DIR", "nowhere")
+    assert find_toolchain().kind == find_host_compiler().kind == "zig"
+    found = {check.name: check for check in checks()}
+    assert found["cross compiler"].ok and "zig" in found["cross compiler"].found
+    for name in ("toolchain gcc", "qemu-system-arm"):
+        assert not found[name].ok and not found[name].required and "apt-get install" in found[name].fix
 
 
 def _connect(port):
