@@ -32,6 +32,8 @@ from harembed.harness.transport import ProcessTransport, open_port
 from harembed.harness.validate import random_inputs, validate, validate_inputs
 from harembed.ir.graph import GraphBuilder, Kind, QParams
 from harembed.ir.input_spec import make_input_spec
+from harembed.ir.interpreter import Interpreter
+from harembed.ir.ops import OPS
 from harembed.ir.ops.conv import Conv2DAttrs, output_length
 from harembed.toolchain import find_host_compiler, find_toolchain
 
@@ -154,6 +156,20 @@ def test_a_difference_is_located_by_taps(images, monkeypatch):
     assert (report.first_difference.node, report.first_difference.index % 3) == ("conv 1", 2)
 
 
+@pytest.mark.parametrize("op, case", [("add", "same_shape"), ("lstm", "typical")])
+def test_several_inputs_and_states_cross_the_protocol(tmp_path, op, case):
+    graph = next(c for c in OPS[op].CASES if c.name == case).build(np.random.default_rng(0))
+    inputs = random_inputs(graph, 5, seed=1)
+    with connect(HOST, build_host(generate(graph), tmp_path)) as device:
+        info = device.info()
+        assert (len(info.inputs), len(info.states)) == (len(graph.inputs), len(graph.of_kind(Kind.STATE)))
+        assert validate_inputs(device, graph, *inputs).mismatches == 0
+        device.load_input(*(a[0] for a in inputs))
+        taps = dict(Interpreter(graph).trace(*(a[:1] for a in inputs)))
+        for i, node in enumerate(graph.nodes):
+            assert device.tap(i) == np.ascontiguousarray(taps[node.outputs[0]]).tobytes()
+
+
 def test_peak_ram_of_plan_image_and_trace_agree(images):
     run = simulate_board(images(NUCLEO), NUCLEO, RAW[0])
     planned = plan_memory(GRAPH).arena_bytes
@@ -251,13 +267,11 @@ def test_bytes_that_arrive_during_an_inference_are_kept(images):
     assert [a.sequence for a in answers] == [1233, 1234]
     assert simulator.exceptions - before >= 10
     simulator._emulate = emulate
-    assert (device.logits() == validate_logits(RAW[:1])).all()
+    assert (device.logits() == reference_logits(RAW[:1])).all()
     assert device.status().overruns == 0
 
 
-def validate_logits(raw):
-    from harembed.ir.interpreter import Interpreter
-
+def reference_logits(raw):
     return Interpreter(GRAPH).run_raw(raw)[0].ravel()
 
 
@@ -341,7 +355,7 @@ def test_a_damaged_line_and_wrong_use_are_explained(images):
         device.transport.write(b"\xa5\x5a\x40noise")  # a frame of 64 bytes seems to begin
         device.timeout_s = 0.05
         assert device.repeat(3).n == 3
-        assert (device.logits() == validate_logits(RAW[:1])).all()
+        assert (device.logits() == reference_logits(RAW[:1])).all()
         assert (device.retries > 0, device.status().crc_errors) == (True, 1)
 
 
