@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -295,6 +296,22 @@ def test_a_hanging_firmware_is_named(program):
     simulator = SimulatedL552(program("loop_for_ever"), hang_s=0.1)
     with pytest.raises(HarnessError, match=r"run for 0.1 s without waiting for input, in (start|loop_for_ever)"):
         simulator.run_until_idle()
+
+
+@pytest.mark.parametrize("count", ["nothing", "cycles"])
+def test_ctrl_c_ends_an_inference(images, count):
+    script = ("import sys; from pathlib import Path; from harembed.board import load_board\n"
+              "from harembed.harness import connect\n"
+              "with connect(load_board('nucleo_l552ze_q'), Path(sys.argv[1]), count=sys.argv[2]) as device:\n"
+              "    device.load_input(__import__('numpy').zeros(192, 'int8')); print('ready', flush=True)\n"
+              "    device.repeat(10_000_000)")
+    harness = subprocess.Popen([sys.executable, "-c", script, str(images(NUCLEO)), count], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    harness.stdout.readline()
+    time.sleep(0.1)
+    harness.send_signal(signal.SIGINT)
+    _, said = harness.communicate(timeout=20)
+    assert said.decode().splitlines()[-1] == "KeyboardInterrupt"
 
 
 @pytest.mark.parametrize("count", ["nothing", "instructions", "cycles"])

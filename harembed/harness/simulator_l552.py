@@ -8,9 +8,7 @@ itself, unaligned LDRD.
 """
 
 import struct
-import threading
 import time
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from unicorn import arm_const as arm
 from harembed.board import CycleModel
 from harembed.errors import HarnessError
 from harembed.harness.elf_image import read_elf
+from harembed.harness.emulation_guard import EmulationGuard
 from harembed.harness.exception_frames import enter_exception, leave_exception
 from harembed.harness.instruction_counts import IT_STATE, BlockCounter, forget_it_state
 from harembed.harness.l552_registers import LPUART1_EXCEPTION, SYSTICK_EXCEPTION, Registers
@@ -94,9 +93,6 @@ class SimulatedL552:
         self._preempts = preempt_every > 0
         self._slice = preempt_every  # 0: until something stops it
         self._hang_s = hang_s
-        self._deadline = 0.0
-        self._running = False
-        self._closed = threading.Event()
         self._systick_left = 0
         self._systick_pending = False
         self._problem: HarnessError | None = None
@@ -108,7 +104,7 @@ class SimulatedL552:
         if count != "nothing":
             self._observe(cycle_model if count == "cycles" else None)
         self._reset()
-        threading.Thread(target=_watch, args=(weakref.ref(self), self._closed), daemon=True).start()
+        self._guard = EmulationGuard(self._uc.emu_stop, hang_s, nudge=self.counter is None and not self._preempts)
 
     # Transport
 
@@ -125,16 +121,7 @@ class SimulatedL552:
         return data
 
     def close(self) -> None:
-        self._closed.set()
-
-    def interrupt_run(self) -> None:
-        """Called every second from another thread: let Python see Ctrl-C, and end a run that hangs.
-
-        Observed runs are left alone (a block that is entered twice would count twice); their hooks see Ctrl-C.
-        """
-        unobserved = self.counter is None and not self._preempts
-        if self._running and (unobserved or time.monotonic() > self._deadline):
-            self._uc.emu_stop()
+        self._guard.close()
 
     # Observation
 
@@ -178,37 +165,39 @@ class SimulatedL552:
         ------
         HarnessError    with function and address, for whatever the real chip would fault on or ignore
         """
-        self._deadline = time.monotonic() + self._hang_s
-        while time.monotonic() < self._deadline:
-            self._emulate()
-            if self._left_exception:
-                leave_exception(self._uc)
-                self._handling = 0
-                continue
-            pending = self._pending()
-            if pending and self._may_interrupt():
-                enter_exception(self._uc, pending, self.registers.vector_table)
-                self._handling = pending
-                self._systick_pending &= pending != SYSTICK_EXCEPTION
-                self.exceptions += 1
-            elif not pending and self._waits():
-                return
-        raise self._located(HarnessError(f"The firmware has run for {self._hang_s:g} s without waiting for input.",
-                                         "Look for an endless loop there."))
+        with self._guard.session():
+            while not self._step():
+                if self._guard.expired:
+                    raise self._located(HarnessError(
+                        f"The firmware has run for {self._hang_s:g} s without waiting for input.",
+                        "Look for an endless loop there."))
+
+    def _step(self) -> bool:
+        """Execute up to the next reason to stop, and act on it; true if the firmware waits for input."""
+        self._emulate()
+        if self._left_exception:
+            leave_exception(self._uc)
+            self._handling = 0
+            return False
+        pending = self._pending()
+        if pending and self._may_interrupt():
+            enter_exception(self._uc, pending, self.registers.vector_table)
+            self._handling = pending
+            self._systick_pending &= pending != SYSTICK_EXCEPTION
+            self.exceptions += 1
+        return not pending and self._waits()
 
     def _emulate(self) -> None:
         pc = self._uc.reg_read(arm.UC_ARM_REG_PC)
         if self.counter and self.counter.instructions:
             self.counter.resume(pc)
         self._left_exception = False
-        self._running = True
         try:
-            self._uc.emu_start(pc | 1, _NOWHERE, count=self._slice)
+            with self._guard.emulation():
+                self._uc.emu_start(pc | 1, _NOWHERE, count=self._slice)
         except uc_api.UcError as e:
             if self._problem is None:
                 raise self._located(HarnessError(f"{e}.", "Look at this function in the disassembly.")) from e
-        finally:
-            self._running = False
         if self._problem is not None:
             raise self._located(self._problem)
         if self._preempts:
@@ -327,15 +316,6 @@ class SimulatedL552:
         pc = self._uc.reg_read(arm.UC_ARM_REG_PC)
         where = f"in {self.image.functions.at(pc)} near pc 0x{pc:08x}"
         return HarnessError(f"{problem.message.rstrip('.')}, {where}.", problem.hint)
-
-
-def _watch(simulator: "weakref.ref[SimulatedL552]", closed: threading.Event) -> None:
-    while not closed.wait(1.0):
-        target = simulator()
-        if target is None:
-            return
-        target.interrupt_run()
-        del target
 
 
 def _unmasking(start: int, code: bytes) -> Iterator[int]:
