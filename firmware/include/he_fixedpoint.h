@@ -13,7 +13,7 @@ static inline int32_t he_clamp(int32_t x, int32_t low, int32_t high)
     return x < low ? low : (x > high ? high : x);
 }
 
-/* round(a * b / 2^31), ties away from zero, saturating the one overflow (both INT32_MIN). */
+/* round(a * b / 2^31), ties towards +infinity, saturating the one overflow (both INT32_MIN). */
 static inline int32_t he_saturating_rounding_doubling_high_mul(int32_t a, int32_t b)
 {
     if (a == INT32_MIN && b == INT32_MIN) {

@@ -30,7 +30,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 
 def saturating_rounding_doubling_high_mul(a, b):
-    """round(a * b / 2^31), ties away from zero; the one overflow (both INT32_MIN) saturates."""
+    """round(a * b / 2^31), ties towards +infinity; the one overflow (both INT32_MIN) saturates."""
     a = np.asarray(a, np.int64)
     b = np.asarray(b, np.int64)
     product = a * b
