@@ -38,7 +38,7 @@ from harembed.train.recipe import Recipe
 
 NOISE_WINDOWS = 512
 # The parts that a strategy reports, as (begin, share) of the whole search.
-_SEARCH_PARTS = {"super-net": (0.0, 0.55), "scoring": (0.55, 0.25), "finals": (0.8, 0.2)}
+_SEARCH_PARTS = {"super-net": (0.0, 0.35), "scoring": (0.35, 0.15), "refining": (0.5, 0.4), "finals": (0.9, 0.1)}
 THREADS = 2  # of PyTorch; fixed, because another number may round differently
 
 

@@ -9,6 +9,7 @@ from harembed.nn.gates import ChannelGate
 from harembed.nn.temporal import ConvNorm, conv_over_time
 from harembed.space import Padding
 
+FILTER_SPREAD = 0.4  # of the gates on filters, see ChannelGate
 IDENTITY = 0  # option 0 of every layer; option j is kernels[j - 1]
 
 
@@ -39,7 +40,7 @@ class GatedConv(nn.Module):
                  threshold: float = 0.5) -> None:
         super().__init__()
         self.block = ConvNorm(filters_in, filters, shape, stride)
-        self.gate = ChannelGate(filters, threshold=threshold)
+        self.gate = ChannelGate(filters, threshold=threshold, spread=FILTER_SPREAD)
 
     def forward(self, x: Tensor, padding: Padding) -> Tensor:
         """[N, filters_in, rows, length] to [N, filters, rows', length']."""

@@ -157,11 +157,11 @@ class SuperNet(nn.Module):
     def filter_mask(self, choice: Choice) -> Tensor:
         """Gates of the last convolution of the first stage, padded to the full width."""
         width = self.space.filters[-1]
-        for layer, pick in zip(reversed(self.layers), reversed(choice.layers), strict=True):
-            if pick.option != IDENTITY:
-                mask = layer.op(pick.option).gate.mask()
-                return nn.functional.pad(mask, (0, width - len(mask)))
-        raise AssertionError("a choice has at least one convolution in the first stage")
+        last = max(i for i, pick in enumerate(choice.layers) if pick.option != IDENTITY)
+        layer = self.layers[last]
+        assert isinstance(layer, MixedConv)
+        mask = layer.op(choice.layers[last].option).gate.mask()
+        return nn.functional.pad(mask, (0, width - len(mask)))
 
     def gates(self) -> list[ChannelGate]:
         return [m for m in self.modules() if isinstance(m, ChannelGate)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harembed.models.mixed_conv import GatedConv, MixedConv, Pick, weigh
+from harembed.models.mixed_conv import FILTER_SPREAD, GatedConv, MixedConv, Pick, weigh
 from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation
 from harembed.nn.gates import ChannelGate
 from harembed.nn.lstm import Lstm
@@ -46,7 +46,7 @@ class SuperTinyHarTail(nn.Module):
         self.lstm = Lstm(hidden, hidden)
         self.aggregation = TemporalAggregation(hidden)
         self.linear = nn.Linear(hidden, classes)
-        self.gate = ChannelGate(hidden, threshold=threshold)
+        self.gate = ChannelGate(hidden, threshold=threshold, spread=FILTER_SPREAD)
 
     def forward(self, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
         """[N, F, sensors, length], closed filters and sensors zero, and their masks, to logits [N, classes]."""

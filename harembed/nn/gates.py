@@ -34,14 +34,16 @@ class ChannelGate(nn.Module):
     size : int           channels or filters
     axis : int           the axis of the activation that they lie on
     threshold : float    of eq. 3; 0.5 in the paper
-    initial : float      starting value of every v; all gates start open
+    spread : float       v starts uniformly in [1 - spread, 1]; all gates start open. Filters are interchangeable:
+                         started alike they would all close in the same step, so a pressure that wants one less
+                         would take them all
     """
 
-    def __init__(self, size: int, axis: int = 1, threshold: float = 0.5, initial: float = 1.0) -> None:
+    def __init__(self, size: int, axis: int = 1, threshold: float = 0.5, spread: float = 0.0) -> None:
         super().__init__()
         self.axis = axis
         self.threshold = threshold
-        self.v = nn.Parameter(torch.full((size,), initial))
+        self.v = nn.Parameter(1.0 - spread * torch.rand(size))
 
     def mask(self) -> Tensor:
         """b [size] of zeros and ones, at least one of them 1; its gradient is passed to v unchanged."""

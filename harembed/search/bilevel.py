@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harembed.cost.live_sets import peak_bytes
-from harembed.cost.macs import layer_macs
+from harembed.cost.macs import layer_macs, total_macs
 from harembed.models.supernet import Choice, SuperNet
 from harembed.nn.gumbel import temperature
 from harembed.search.candidate import architecture_id, derived_seed
@@ -36,7 +36,7 @@ class Split:
 @dataclass(frozen=True, eq=False)
 class Proposal:
     architecture: Architecture
-    origin: dict[str, Any]  # epoch, beta1, drawn ("most likely" or "sample")
+    origin: dict[str, Any]  # epoch, rung, drawn ("most likely" or "sample")
     weights: dict[str, Tensor]  # cut out of the super-net
 
     @property
@@ -68,72 +68,86 @@ class Bilevel:
         self.proposals: list[Proposal] = []
         self.history: list[dict[str, float]] = []
 
-    def beta1(self, epoch: int) -> float:
-        ladder = self.settings.beta1
-        return ladder[epoch * len(ladder) // self.settings.epochs]
+    def rung(self, epoch: int) -> int:
+        """Which of settings.macs_rungs an epoch belongs to; 0 is the warm-up, in which only weights learn."""
+        s = self.settings
+        warm = round(s.warm_up * s.epochs)
+        return 0 if epoch < warm else 1 + (epoch - warm) * len(s.macs_rungs) // (s.epochs - warm)
 
     def run_epoch(self) -> dict[str, float]:
-        """Train one epoch; at the end of a rung of beta1, propose networks."""
-        epoch, s = self.epoch, self.settings
+        """Train one epoch; at the end of a rung, propose networks."""
+        epoch, s, rung = self.epoch, self.settings, self.rung(self.epoch)
         tau = temperature(epoch, s.tau_initial, s.tau_decay, s.tau_floor)
-        beta1 = self.beta1(epoch)
         generator = torch.Generator().manual_seed(derived_seed(self.seed, "epoch", epoch))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(self.seed, "dropout", epoch))
-            train_loss, alpha_loss = self._alternate(beta1, tau, generator)
+            train_loss, alpha_loss = self._alternate(rung, tau, generator)
         self.plateau.step(train_loss)
         self.epoch += 1
-        if self.epoch == s.epochs or self.beta1(self.epoch) != beta1:
-            self._propose(beta1, generator)
+        if rung and (self.epoch == s.epochs or self.rung(self.epoch) != rung):
+            self._propose(rung, generator)
         with torch.no_grad():
             dims = self.net.dims(self.net.most_likely())
-        entry = {"epoch": epoch, "tau": tau, "beta1": beta1, "train_loss": train_loss, "alpha_loss": alpha_loss,
-                 "macs": float(sum(layer_macs(dims))), "peak_bytes": float(peak_bytes(dims, torch.maximum))}
+        entry = {"epoch": epoch, "tau": tau, "rung": rung, "train_loss": train_loss, "alpha_loss": alpha_loss,
+                 "macs": float(total_macs(dims)), "peak_bytes": float(peak_bytes(dims, torch.maximum))}
         self.history.append(entry)
         return entry
 
-    def _alternate(self, beta1: float, tau: float, generator: torch.Generator) -> tuple[float, float]:
-        """First-order DARTS: a step of alpha on held-out subjects, a step of weights and gates on the others."""
+    def _alternate(self, rung: int, tau: float, generator: torch.Generator) -> tuple[float, float]:
+        """First-order DARTS: a step of alpha on held-out subjects, a step of weights and gates on the others.
+
+        Returns the mean losses (weights, alpha); alpha's is 0 in the warm-up.
+        """
         self.net.train()
         batches = list(_batches(len(self.split.y), self.settings.batch, generator))
         alpha_batches = _endless(len(self.split.y_alpha), self.settings.batch, generator)
+        for p in (*self.net.alpha, *(g.v for g in self.net.gates())):
+            p.requires_grad_(rung > 0)
         sums = [0.0, 0.0]
         for part in batches:
-            alpha_part = next(alpha_batches)
-            loss = self._loss(self.split.x_alpha[alpha_part], self.split.y_alpha[alpha_part], beta1, tau, generator)
-            self.alpha_optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.alpha_optimizer.step()
-            sums[1] += float(loss.detach())
+            if rung:
+                alpha_part = next(alpha_batches)
+                x_alpha, y_alpha = self.split.x_alpha[alpha_part], self.split.y_alpha[alpha_part]
+                sums[1] += self._step(self.alpha_optimizer, self._loss(x_alpha, y_alpha, rung, tau, generator))
             x = gain_and_offset(self.split.x[part], self.recipe.gain, self.recipe.offset, generator)
-            loss = self._loss(x, self.split.y[part], beta1, tau, generator)
-            self.weights_optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.weights_optimizer.step()
+            sums[0] += self._step(self.weights_optimizer, self._loss(x, self.split.y[part], rung, tau, generator))
             for gate in self.net.gates():
                 gate.clamp()
-            sums[0] += float(loss.detach())
         return sums[0] / len(batches), sums[1] / len(batches)
 
-    def _loss(self, x: Tensor, y: Tensor, beta1: float, tau: float, generator: torch.Generator) -> Tensor:
+    def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
+        self.net.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    def _loss(self, x: Tensor, y: Tensor, rung: int, tau: float, generator: torch.Generator) -> Tensor:
         """Eq. 10: cross-entropy + beta1 * complexity + beta2 * memory, on one drawn network."""
+        s = self.settings
         choice = self.net.draw(tau, generator)
         loss = F.cross_entropy(self.net(x, choice), y, label_smoothing=self.recipe.label_smoothing)
-        if beta1:
-            loss = loss + beta1 * complexity_loss(self.net, choice, self.macs)
-        if self.settings.beta2:
-            loss = loss + self.settings.beta2 * memory_loss(self.net, choice, self.ram_bytes)
+        beta1 = s.beta1[min(rung, len(s.beta1)) - 1]
+        if rung and beta1:
+            reference = self.macs * s.macs_rungs[rung - 1]
+            if not s.only_above or self._most_likely_macs() > reference:
+                loss = loss + beta1 * complexity_loss(self.net, choice, reference)
+        if rung and s.beta2:
+            loss = loss + s.beta2 * memory_loss(self.net, choice, self.ram_bytes)
         return loss
 
     @torch.no_grad()
-    def _propose(self, beta1: float, generator: torch.Generator) -> None:
+    def _most_likely_macs(self) -> float:
+        return float(total_macs(self.net.dims(self.net.most_likely())))
+
+    @torch.no_grad()
+    def _propose(self, rung: int, generator: torch.Generator) -> None:
         """Note the most likely network and some drawn from alpha, each once."""
         known = {p.id for p in self.proposals}
         choices = [(self.net.most_likely(), "most likely")]
         choices += [(self.net.draw(1.0, generator), "sample") for _ in range(self.samples)]
         for choice, drawn in choices:
             proposal = Proposal(derive_architecture(self.net, choice),
-                                {"epoch": self.epoch, "beta1": beta1, "drawn": drawn},
+                                {"epoch": self.epoch, "rung": rung, "drawn": drawn},
                                 derive_weights(self.net, choice))
             if proposal.id not in known:
                 known.add(proposal.id)
@@ -161,13 +175,13 @@ class Bilevel:
 def complexity_loss(net: SuperNet, choice: Choice, reference_macs: float) -> Tensor:
     """Eq. 11: the sum over layers of squared MACs.
 
-    Departures from the paper: MACs are divided by the budget before squaring (as printed the loss grows to
-    1e10 and drowns the cross-entropy); beyond the budget it goes on as the logarithm, as eq. 13 does for memory,
-    so that one huge random network does not shut every gate at once; and the layers of the tail count as well,
-    since they are searched too.
+    Departures from the paper: MACs are divided by a reference before squaring (as printed the loss grows to
+    1e10 and drowns the cross-entropy); beyond the reference it goes on as the logarithm, as eq. 13 does for
+    memory, so that one huge random network does not shut every gate at once; and the layers of the tail count
+    as well, since they are searched too.
     """
-    layers = torch.stack([torch.as_tensor(m) for m in layer_macs(net.dims(choice))])
-    squares = ((layers / reference_macs) ** 2).sum()
+    layers = torch.stack([torch.as_tensor(m) for m in layer_macs(net.dims(choice))]) / reference_macs
+    squares = (layers**2).sum()
     return 1.0 + torch.log(squares) if float(squares.detach()) > 1.0 else squares
 
 

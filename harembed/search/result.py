@@ -18,14 +18,15 @@ class SearchResult:
     candidates : every scored candidate, in order of first scoring
     rejected : proposals that no limit let through, as (description, what was exceeded)
     history : one entry per epoch of the super-net: epoch, tau, beta1, train_loss, alpha_loss, macs, peak_bytes
-    weights : of `best`, as the super-net had them, for harembed.models.build_model; a starting point only
+    weights : of `best` for harembed.models.build_model, as the super-net had them: a starting point for fine-tuning;
+        None if `best` is a neighbour of what the super-net proposed
     """
 
     best: Candidate
     candidates: tuple[Candidate, ...]
     rejected: tuple[tuple[str, str], ...]
     history: list[dict[str, float]]
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor] | None
 
     def to_dict(self) -> dict[str, Any]:
         return {"best": self.best.to_dict(), "candidates": [c.to_dict() for c in self.candidates],

@@ -95,6 +95,8 @@ def score_on_folds(candidates: list[Candidate], folds: list[Fold], upto: int, se
             f1 = Figure(train_and_score(current.architecture, folds[fold], settings, seed), "estimated")
             current = replace(current, scores=replace(current.scores, macro_f1=(*current.scores.macro_f1, f1)))
             ledger.append(current)
+        # A resumed search may find more folds in the ledger than this stage had: it must not see them yet.
+        current = replace(current, scores=replace(current.scores, macro_f1=current.scores.macro_f1[:upto]))
         done.append(current)
         progress(number + 1, len(candidates), current)
     return done

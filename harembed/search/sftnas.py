@@ -4,12 +4,14 @@
    rising price of MACs (bilevel.py). At the end of each rung it proposes networks.
 2. Proposals that no limit forbids are trained from scratch for a few epochs and scored on folds of the
    training subjects, the better ones on more folds (score.py).
-3. One is chosen (select.py).
+3. The best are varied for a few generations, judged in the same way (vary.py; not in the paper).
+4. One is chosen (select.py).
 
 Test subjects never come in here. Everything that was finished is on disk, so a killed search goes on where it
 was, with the same result as one that was not killed.
 """
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,11 +24,12 @@ from harembed.errors import SearchError
 from harembed.models.supernet import SuperNet, SuperSpace, strides
 from harembed.rundir import RunDir
 from harembed.search.bilevel import Bilevel, Proposal, Split
-from harembed.search.candidate import Candidate, Ledger, derived_seed
+from harembed.search.candidate import Candidate, Ledger, architecture_id, derived_seed
 from harembed.search.result import SearchResult
 from harembed.search.score import cost_scores, make_fold, make_folds, score_on_folds, violations
 from harembed.search.select import best_first, choose
 from harembed.search.settings import SearchSettings
+from harembed.search.vary import vary
 from harembed.train.loop import state_from_bytes, state_to_bytes
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]  # stage, done, of how many, figures
@@ -43,7 +46,8 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
     windows : Windows      of all training subjects; validation subjects are taken out of them here
     settings : SearchSettings
     rundir : RunDir        gets supernet.pt (checkpoint) and ledger.jsonl; what it holds already is not done again
-    progress : called after every epoch of the super-net ("super-net") and every scoring ("scoring", "finals")
+    progress : called after every epoch of the super-net ("super-net") and every
+        scoring ("scoring", "refining", "finals")
 
     Raises
     ------
@@ -53,8 +57,8 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
         bilevel = train_supernet(windows, settings, rundir, progress)
         fitting, rejected = sort_out(bilevel.proposals, settings)
         ledger = Ledger(rundir)
-        best = _score_and_choose(fitting, windows, settings, ledger, progress)
-    weights = next(p.weights for p in bilevel.proposals if p.id == best.id)
+        best = _Contest(windows, settings, ledger, progress).run(fitting)
+    weights = next((p.weights for p in bilevel.proposals if p.id == best.id), None)
     return SearchResult(best, ledger.candidates, rejected, bilevel.history, weights)
 
 
@@ -115,21 +119,55 @@ def sort_out(proposals: list[Proposal],
     return fitting[: settings.candidates], tuple((c.architecture.describe(), words) for c, words in rejected)
 
 
-def _score_and_choose(fitting: list[Candidate], windows: Windows, settings: SearchSettings, ledger: Ledger,
-                      progress: Progress) -> Candidate:
-    """Score all on the first fold, the better half on the next, the finalists on every fold."""
-    folds = make_folds(windows, settings.folds, derived_seed(settings.seed, "folds"))
-    field = fitting
-    for upto in range(1, len(folds) + 1):
-        stage = "finals" if upto == len(folds) else "scoring"
+class _Contest:
+    """Scoring in stages, of which only the ledger remembers anything: replayed after a kill, it goes the same way."""
 
-        def told(done: int, of: int, c: Candidate, stage: str = stage) -> None:
-            progress(stage, done, of, {"macro_f1": c.scores.mean_f1, "macs": c.scores.macs.value})
+    def __init__(self, windows: Windows, settings: SearchSettings, ledger: Ledger, progress: Progress) -> None:
+        self.folds = make_folds(windows, settings.folds, derived_seed(settings.seed, "folds"))
+        self.sensors = windows.raw.shape[2]
+        self.settings, self.ledger, self.progress = settings, ledger, progress
 
-        field = score_on_folds(field, folds, upto, settings, ledger, told)
-        keep = max(len(field) // 2, min(settings.finalists, len(field)))
-        field = best_first(field)[:keep] if upto < len(folds) else field
-    return choose(field, settings.standard_errors)
+    def run(self, fitting: list[Candidate]) -> Candidate:
+        """All on the first fold, the better half on the next; generations of neighbours on both; then the
+        finalists on every fold."""
+        s = self.settings
+        few = min(2, len(self.folds))
+        field = self._score("scoring", fitting, 1)
+        field = self._score("scoring", best_first(field)[: max(len(field) // 2, s.parents)], few)
+        for generation in range(s.generations):
+            children = self._children(field, generation)
+            field += self._score("refining", children, few, generation * s.children, s.generations * s.children)
+        finals = self._score("finals", best_first(field)[: s.finalists], len(self.folds))
+        return choose(finals, s.standard_errors)
+
+    def _score(self, stage: str, field: list[Candidate], upto: int, before: int = 0,
+               total: int | None = None) -> list[Candidate]:
+        def told(done: int, of: int, c: Candidate) -> None:
+            self.progress(stage, before + done, total or of,
+                          {"macro_f1": c.scores.mean_f1, "macs": c.scores.macs.value})
+
+        return score_on_folds(field, self.folds, upto, self.settings, self.ledger, told)
+
+    def _children(self, field: list[Candidate], generation: int) -> list[Candidate]:
+        """New networks within the limits, each a neighbour of one of the best so far. A generation is proposed at
+        once, so its members can be scored in any order or side by side."""
+        s = self.settings
+        parents = best_first(field)[: s.parents]
+        known = {c.id for c in field}
+        rng = random.Random(derived_seed(s.seed, "generation", generation))
+        children: list[Candidate] = []
+        for _ in range(100 * s.children):  # most tries are repetitions or too large; a corner may have no neighbour
+            parent = rng.choice(parents)
+            arch = vary(parent.architecture, rng, self.sensors)
+            if arch is None or architecture_id(arch) in known:
+                continue
+            scores = cost_scores(arch, s)
+            if not violations(scores, s):
+                known.add(architecture_id(arch))
+                children.append(Candidate(arch, scores, {"generation": generation, "parent": parent.id}))
+            if len(children) == s.children:
+                break
+        return children
 
 
 @contextmanager
