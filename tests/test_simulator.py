@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serial
 import unicorn
 
 from harembed.board import load_board
@@ -119,7 +120,7 @@ def test_devices_compute_the_bits_of_the_interpreter(images, board, needs_qemu):
         random = validate_inputs(device, GRAPH, *random_inputs(GRAPH, 20, seed=3))
         status = device.status()
     assert (raw.mismatches, raw.windows, random.mismatches, random.windows) == (0, 40, 0, 20)
-    assert (status.overruns, status.crc_errors, status.discarded, status.runs) == (0, 0, 0, 60)
+    assert (status.overruns, status.crc_errors, status.discarded, status.runs, device.retries) == (0, 0, 0, 60, 0)
 
 
 @pytest.fixture
@@ -429,6 +430,16 @@ def test_serial_port_pty_and_socket(images):
 def test_what_cannot_be_opened_is_explained(open_it, message):
     with pytest.raises(HarnessError, match=message):
         open_it()
+
+
+def test_a_forbidden_port_is_explained(monkeypatch):
+    def refuse(*_, **__):
+        raise serial.SerialException(13, "could not open port /dev/ttyACM0: [Errno 13] Permission denied")
+
+    monkeypatch.setattr(serial, "serial_for_url", refuse)
+    with pytest.raises(HarnessError, match="You may not open /dev/ttyACM0") as e:
+        open_port("/dev/ttyACM0")
+    assert "dialout" in e.value.hint
 
 
 def test_missing_programs_are_explained(images, monkeypatch):

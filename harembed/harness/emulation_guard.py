@@ -13,18 +13,20 @@ class EmulationGuard:
     """Watches one emulator from another thread, and for SIGINT.
 
     By itself, KeyboardInterrupt is raised at the entrance of whichever hook comes next, before Unicorn's guard
-    against exceptions, and is lost; and an emulation without hooks never lets Python look.
+    against exceptions, and is lost. Python sees a signal when a hook runs (at each access to a register of the chip,
+    so at least once in an inference), or when hang_s is over.
+
+    Whoever stops an emulation from outside must give it up: Unicorn may execute the beginning of a block twice when
+    it goes on, and a byte that was read is read no more.
 
     Parameters
     ----------
     stop : stops the emulator; callable from any thread
-    hang_s : float      an emulation that runs longer than this hangs
-    nudge : bool        stop every second, so that Python sees signals; the emulation can go on afterwards. Not for
-                        observed ones (a block that is entered twice would count twice): their hooks see signals.
+    hang_s : float    an emulation that runs longer than this hangs
     """
 
-    def __init__(self, stop: Callable[[], None], hang_s: float, nudge: bool) -> None:
-        self._stop, self._hang_s, self._nudge = stop, hang_s, nudge
+    def __init__(self, stop: Callable[[], None], hang_s: float) -> None:
+        self._stop, self._hang_s = stop, hang_s
         self._deadline = 0.0
         self._running = False
         self._interrupted = False
@@ -63,7 +65,7 @@ class EmulationGuard:
 
     def tick(self) -> None:
         """Called every second."""
-        if self._running and (self._nudge or self.expired):
+        if self._running and self.expired:
             self._stop()
 
     def close(self) -> None:

@@ -80,7 +80,7 @@ class SimulatedL552:
     """
 
     def __init__(self, elf: Path, count: str = "nothing", cycle_model: CycleModel | None = None,
-                 preempt_every: int = 0, hang_s: float = 300.0) -> None:
+                 preempt_every: int = 0, hang_s: float = 60.0) -> None:
         if count not in ("nothing", "instructions", "cycles") or (count == "cycles" and cycle_model is None):
             raise HarnessError(f"Cannot count {count!r} without a cycle model.",
                                "Use instructions, or a board file with [cycle_model].")
@@ -104,7 +104,7 @@ class SimulatedL552:
         if count != "nothing":
             self._observe(cycle_model if count == "cycles" else None)
         self._reset()
-        self._guard = EmulationGuard(self._uc.emu_stop, hang_s, nudge=self.counter is None and not self._preempts)
+        self._guard = EmulationGuard(self._uc.emu_stop, hang_s)
 
     # Transport
 
