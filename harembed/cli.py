@@ -34,11 +34,12 @@ class Target(StrEnum):
 
     l552 = "l552"
     qemu = "qemu"
+    renode = "renode"
     host = "host"
 
 
-OnOption = Annotated[Target, typer.Option("--on", help="l552: the board image on the simulator; qemu; host. "
-                                                       "Ignored with --port.")]
+OnOption = Annotated[Target | None, typer.Option("--on", help="A simulator or the host; l552 runs the image of the "
+                                                              "board. Default: what the board has.")]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")]
 
 
@@ -93,25 +94,25 @@ def search(
 
 @app.command(epilog="Examples:  harembed bench runs/watch-nucleo_l552ze_q\n\n"
                     "harembed bench runs/watch-nucleo_l552ze_q --port /dev/ttyACM0 --repeats 200")
-def bench(run: RunArgument, on: OnOption = Target.l552, port: PortOption = None,
+def bench(run: RunArgument, on: OnOption = None, port: PortOption = None,
           repeats: Annotated[int, typer.Option(min=1, help="Inferences to time.")] = 20,
           layers: Annotated[bool, typer.Option("--layers", help="Also by layer.")] = False,
           json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None) -> None:
     """Time the firmware of a run: on a board by its cycle counter, on a simulator in instructions."""
     from harembed import pipeline
 
-    pipeline.bench(run, on.value, port, repeats, layers, json_out, console)
+    pipeline.bench(run, on and on.value, port, repeats, layers, json_out, console)
 
 
 @app.command(epilog="Examples:  harembed validate runs/watch-nucleo_l552ze_q --on qemu\n\n"
                     "harembed validate runs/watch-nucleo_l552ze_q --port /dev/ttyACM0")
-def validate(run: RunArgument, on: OnOption = Target.l552, port: PortOption = None,
+def validate(run: RunArgument, on: OnOption = None, port: PortOption = None,
              windows: Annotated[int | None, typer.Option(min=1, help="Windows to send. Default: all.")] = None,
              data_root: RootOption = None) -> None:
     """Send every test window to the firmware and compare its logits with the host's, bit for bit."""
     from harembed import pipeline
 
-    report = pipeline.validate(run, on.value, port, windows, data_root, console)
+    report = pipeline.validate(run, on and on.value, port, windows, data_root, console)
     if report.mismatches:
         raise typer.Exit(1)
 

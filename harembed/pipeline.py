@@ -11,8 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
-from harembed import stages, verify
+from harembed import devices, stages, verify
 from harembed.errors import RunError
+from harembed.harness.validate import ParityReport
 from harembed.job import Job
 from harembed.progress import Tick, skipped, stage
 from harembed.report.facts import collect
@@ -92,21 +93,21 @@ def open_run(folder: Path, data_root: Path | None, console: Console) -> Job:
     return Job(settings, run, data_root, None, console)
 
 
-def bench(folder: Path, on: str, port: str | None, repeats: int, layers: bool, json_out: Path | None,
+def bench(folder: Path, on: str | None, port: str | None, repeats: int, layers: bool, json_out: Path | None,
           console: Console) -> None:
     """Time the firmware of a run and print what was found."""
     job = open_run(folder, None, console)
-    verify.bench(job, on, port, repeats, layers, json_out)
+    devices.bench(job, on, port, repeats, layers, json_out)
 
 
-def validate(folder: Path, on: str, port: str | None, windows: int | None, data_root: Path | None,
-             console: Console) -> verify.Outcome:
+def validate(folder: Path, on: str | None, port: str | None, windows: int | None, data_root: Path | None,
+             console: Console) -> ParityReport:
     """Compare the logits of a run's firmware with the host's on the test windows."""
     job = open_run(folder, data_root, console)
     with stage(console, "Validate") as tick:
-        outcome = verify.validate(job, on, port, windows, tick)
-        tick(1, 1, outcome.text)
-    return outcome
+        report = devices.validate(job, on, port, windows, tick)
+        tick(1, 1, report.text)
+    return report
 
 
 def export(folder: Path, c: Path | None, tflite: Path | None, onnx: Path | None, console: Console) -> None:

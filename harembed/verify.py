@@ -1,45 +1,34 @@
 """The proof: every way to run the network, its outputs compared with the integer interpreter's by ==.
 
-Also what the simulated board tells about one inference, and the verbs that talk to a device.
+Also what the simulated board tells about one inference.
 """
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
-from harembed.board import load_board
-from harembed.build import build_firmware, build_host
+from harembed.devices import connect, image
 from harembed.errors import HarembedError, HarnessError
-from harembed.export.csource import generate
 from harembed.export.onnx import compare_onnx
 from harembed.export.oracles import run_litert, run_tflm
 from harembed.export.tflite import write_tflite
-from harembed.harness import measure
 from harembed.harness.client import Device
-from harembed.harness.renode import RenodeTransport, missing_reason
 from harembed.harness.simulate import simulate_board
-from harembed.harness.simulator_l552 import SimulatedL552
-from harembed.harness.simulator_qemu import QemuTransport
-from harembed.harness.transport import ProcessTransport, Transport, open_port
 from harembed.harness.validate import Difference, ParityReport, random_inputs, validate_inputs
 from harembed.harness.validate import validate as validate_raw
 from harembed.ir.interpreter import Interpreter
 from harembed.job import Job
 from harembed.progress import Tick
-from harembed.rundir import dump_json, write_atomic
-
-# A title, and what compares raw windows [N, T, C] and random inputs on it.
-Target = tuple[str, Callable[[np.ndarray, Tick], "Outcome"]]
 
 RANDOM_INPUTS = 200
 RANDOM_SEED = 2024
-QEMU_BOARD = "mps2_an505"
+_QEMU, _RENODE = "C on QEMU (mps2-an505)", "Renode"
+_HOST, _HOST_DSP = "C on the host, portable", "C on the host, DSP path emulated"
+_L552 = "image of the board, simulated STM32L552"
 
 
 @dataclass(frozen=True)
@@ -76,7 +65,7 @@ def profile(job: Job, tick: Tick) -> str:
         job.run.write_json("profile.json", _no_profile())
         return f"{board.name} has no instruction-level simulator: no counts"
     window = job.parity_windows.raw[0]
-    simulation = simulate_board(job.run.file(_elf(job)), board, window)
+    simulation = simulate_board(image(job), board, window)
     cycles, model = simulation.cycles, board.cycle_model
     modelled = {n.name: n.ticks for n in cycles.layers} if cycles else {}
     job.run.write_json("profile.json", {
@@ -109,7 +98,7 @@ def prove(job: Job, tick: Tick) -> str:
     HarnessError    a target computed other bits
     """
     raw = job.parity_windows.raw
-    outcomes, skipped = _run_all(_targets(job), raw, tick)
+    outcomes, skipped = _run_all(job, raw, tick)
     onnx = compare_onnx(job.graph, [_quantised(job, raw)])
     mismatches = sum(o.mismatches for o in outcomes if o.counts)
     job.run.write_json("parity.json", {
@@ -121,8 +110,10 @@ def prove(job: Job, tick: Tick) -> str:
     return f"0 of {len(raw) + RANDOM_INPUTS:,} inputs differ on {sum(o.counts for o in outcomes)} targets"
 
 
-def _run_all(targets: list[Target], raw: np.ndarray, tick: Tick) -> tuple[list[Outcome], list[dict[str, str]]]:
-    """Run two targets at a time: QEMU mostly waits for its serial line, the others compute."""
+def _run_all(job: Job, raw: np.ndarray, tick: Tick) -> tuple[list[Outcome], list[dict[str, str]]]:
+    """Run two targets at a time: QEMU is a process of its own that takes longest."""
+    targets = [t for t in TARGETS if not (t[0] in (_L552, _RENODE) and job.board.simulators.unicorn is None)]
+    _ = job.graph, job.parity_windows  # loaded once, before threads ask for them
     done = [0.0] * len(targets)
     stop = threading.Event()
 
@@ -136,7 +127,7 @@ def _run_all(targets: list[Target], raw: np.ndarray, tick: Tick) -> tuple[list[O
             tick(sum(done), len(targets), note)
 
         part(0, 1, title)
-        return compare(raw, part)
+        return compare(job, raw, part)
 
     outcomes, skipped = [], []
     with ThreadPoolExecutor(2) as pool:
@@ -159,24 +150,6 @@ def _run_all(targets: list[Target], raw: np.ndarray, tick: Tick) -> tuple[list[O
 def _missing(error: HarembedError) -> bool:
     """Whether an error says that a program is not installed here, which is no failure of the proof."""
     return "not installed" in error.message or "no `renode` program" in error.message
-
-
-def _targets(job: Job) -> list[Target]:
-    """What is compared with the interpreter; the slowest first."""
-    targets: list[Target] = [
-        ("C on QEMU (mps2-an505)", lambda raw, tick: _qemu(job, raw, tick)),
-        ("TFLM interpreter", lambda raw, tick: _oracle(job, raw, "tflm", "TFLM interpreter", run_tflm)),
-        ("LiteRT reference kernels", lambda raw, tick: _litert(job, raw)),
-        ("C on the host, portable", lambda raw, tick: _host(job, raw, tick, dsp=False)),
-        ("C on the host, DSP path emulated", lambda raw, tick: _host(job, raw, tick, dsp=True)),
-    ]
-    if job.board.simulators.unicorn is not None:
-        targets.append((f"{job.board.title} image, simulated",
-                        lambda raw, tick: _on_device(job, raw, tick, "l552", f"{job.board.title} image, simulated",
-                                                     SimulatedL552(job.run.file(_elf(job))))))
-    if job.board.simulators.renode is not None:
-        targets.append(("Renode", lambda raw, tick: _renode(job, raw, tick)))
-    return targets
 
 
 def _quantised(job: Job, raw: np.ndarray) -> np.ndarray:
@@ -206,108 +179,37 @@ def _litert(job: Job, raw: np.ndarray) -> Outcome:
     return replace(outcome, counts=False, note=note)
 
 
-def _host(job: Job, raw: np.ndarray, tick: Tick, dsp: bool) -> Outcome:
-    name = "host_dsp" if dsp else "host"
-    title = "C on the host, DSP path emulated" if dsp else "C on the host, portable"
-    program = build_host(generate(job.graph), job.run.file(f"build/{name}"), dsp_emulation=dsp)
-    return _on_device(job, raw, tick, name, title, ProcessTransport([str(program)]))
+def _device(simulator: str, title: str, name: str, dsp: bool = False) -> Callable[[Job, np.ndarray, Tick], Outcome]:
+    """A target that runs the firmware and speaks the protocol."""
+
+    def compare(job: Job, raw: np.ndarray, tick: Tick) -> Outcome:
+        return _on_device(job, raw, tick, name, title, connect(job, simulator, dsp_emulation=dsp))
+
+    return compare
 
 
-def _qemu(job: Job, raw: np.ndarray, tick: Tick) -> Outcome:
-    board = load_board(QEMU_BOARD)
-    image = build_firmware(generate(job.graph), board, job.run.file("build/qemu"), job.toolchain)
-    return _on_device(job, raw, tick, "qemu", "C on QEMU (mps2-an505)", QemuTransport(image.elf, board))
-
-
-def _renode(job: Job, raw: np.ndarray, tick: Tick) -> Outcome:
-    reason = missing_reason(job.board)
-    if reason is not None:
-        raise HarnessError(f"Cannot use Renode: {reason}.")
-    return _on_device(job, raw, tick, "renode", "Renode", RenodeTransport(job.run.file(_elf(job)), job.board))
-
-
-def _on_device(job: Job, raw: np.ndarray, tick: Tick, name: str, title: str, transport: Transport) -> Outcome:
+def _on_device(job: Job, raw: np.ndarray, tick: Tick, name: str, title: str, device: Device) -> Outcome:
     """Speak the protocol to whatever runs the firmware: raw windows first, then random inputs."""
     total = len(raw) + RANDOM_INPUTS
-    with Device(transport) as device:
+    with device:
         first = validate_raw(device, job.graph, raw, lambda n: tick(n, total, title))
         second = validate_inputs(device, job.graph, *random_inputs(job.graph, RANDOM_INPUTS, RANDOM_SEED),
                                  progress=lambda n: tick(len(raw) + n, total, title))
     return _outcome(name, title, first, second)
 
 
-def _outcome(name: str, title: str, raw: ParityReport, inputs: ParityReport | None) -> Outcome:
-    random, mismatches, difference = 0, raw.mismatches, raw.first_difference
-    if inputs is not None:
-        random, mismatches = inputs.windows, mismatches + inputs.mismatches
-        difference = difference or inputs.first_difference
-    return Outcome(name, title, raw.windows, random, mismatches, first_difference=difference)
+def _outcome(name: str, title: str, raw: ParityReport, inputs: ParityReport) -> Outcome:
+    return Outcome(name, title, raw.windows, inputs.windows, raw.mismatches + inputs.mismatches,
+                   first_difference=raw.first_difference or inputs.first_difference)
 
 
-def _elf(job: Job) -> str:
-    return job.run.read_json("firmware.json")["elf"]
-
-
-def connect(job: Job, on: str, port: str | None, count: str = "nothing") -> Transport:
-    """The line to a run's firmware: a port if one is given, else a simulator or the host."""
-    if port is not None:
-        return open_port(port, job.board.serial.baud if job.board.serial else 115200)
-    if on == "host" or job.board.kind == "host":
-        return ProcessTransport([str(build_host(generate(job.graph), job.run.file("build/host")))])
-    if on == "qemu":
-        board = load_board(QEMU_BOARD)
-        return QemuTransport(build_firmware(generate(job.graph), board, job.run.file("build/qemu")).elf, board)
-    if job.board.simulators.unicorn is None:
-        raise HarnessError(f"{job.board.name} has no simulator in this process.", "Use --on qemu or --on host.")
-    return SimulatedL552(job.run.file(_elf(job)), count, job.board.cycle_model)
-
-
-def validate(job: Job, on: str, port: str | None, windows: int | None, tick: Tick) -> Outcome:
-    """The test windows on one device."""
-    raw = job.parity_windows.raw[:windows]
-    with Device(connect(job, on, port)) as device:
-        device.expect(job.graph.id())
-        report = validate_raw(device, job.graph, raw, lambda n: tick(n, len(raw), "windows"))
-        return _outcome(on, device.transport.name, report, None)
-
-
-def bench(job: Job, on: str, port: str | None, repeats: int, layers: bool, json_out: Path | None) -> None:
-    """Time the firmware on one device and print it; on the simulated board, instructions and modelled cycles."""
-    counts = ["instructions", "cycles"] if on == "l552" and port is None else ["nothing"]
-    reports = []
-    for count in counts:
-        with Device(connect(job, on, port, count)) as device:
-            device.expect(job.graph.id())
-            raw = random_raw(job)
-            reports.append(measure.bench(device, 1 if port is None and on != "host" else repeats, raw))
-    table = Table("device", "unit", "median", "p95", "least", "repeats", "clock", "time", "provenance", box=None,
-                  header_style="bold")
-    for r in reports:
-        time = f"{r.latency_us / 1000:.3f} ms" if r.latency_us is not None else ""
-        clock = f"{r.clock_hz / 1e6:.0f} MHz" if r.clock_hz else ""
-        table.add_row(r.device, r.unit, f"{r.median:,}", f"{r.p95:,}", f"{r.least:,}", str(r.repeats), clock, time,
-                      _provenance(r))
-    job.console.print(table)
-    if layers:
-        for r in reports:
-            by_layer = Table("layer", "op", "MACs", r.unit, f"{r.unit} per MAC", box=None, header_style="bold")
-            for n in r.layers:
-                by_layer.add_row(n.name, n.op, f"{n.macs:,}", f"{n.ticks:,}",
-                                 f"{n.ticks / n.macs:.2f}" if n.macs else "")
-            job.console.print(by_layer)
-    if json_out is not None:
-        write_atomic(json_out, dump_json([{**asdict(r), "provenance": _provenance(r), "latency_us": r.latency_us}
-                                          for r in reports]))
-
-
-def _provenance(report: measure.LatencyReport) -> str:
-    # Modelled cycles come out of a simulator, but as a formula over its counts.
-    return "estimated" if report.unit == "modelled_cycles" else report.provenance
-
-
-def random_raw(job: Job) -> np.ndarray:
-    """A fixed window of raw samples that needs no dataset."""
-    spec = job.graph.input_spec
-    assert spec is not None
-    rng = np.random.default_rng(RANDOM_SEED)
-    return rng.integers(-2000, 2000, (spec.window, spec.raw_channels)).astype(np.int16)
+# What is compared with the interpreter: the slowest first, since two run at a time.
+TARGETS: tuple[tuple[str, Callable[[Job, np.ndarray, Tick], Outcome]], ...] = (
+    (_QEMU, _device("qemu", _QEMU, "qemu")),
+    ("TFLM interpreter", lambda job, raw, tick: _oracle(job, raw, "tflm", "TFLM interpreter", run_tflm)),
+    ("LiteRT reference kernels", lambda job, raw, tick: _litert(job, raw)),
+    (_HOST, _device("host", _HOST, "host")),
+    (_HOST_DSP, _device("host", _HOST_DSP, "host_dsp", dsp=True)),
+    (_L552, _device("l552", _L552, "l552")),
+    (_RENODE, _device("renode", _RENODE, "renode")),
+)

@@ -93,6 +93,8 @@ def _origin(device: Device, info: DeviceInfo) -> tuple[str, str]:
     simulated = getattr(device.transport, "ticks", None)
     if simulated == "nothing":
         raise HarnessError(f"{device.transport.name} counts nothing.", "Open it with count=\"instructions\".")
+    if simulated == "modelled_cycles":  # a formula over what a simulator counts
+        return simulated, "estimated"
     if simulated is not None:
         return simulated, "simulated"
     if info.cycles_are_real:

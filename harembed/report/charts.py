@@ -15,6 +15,7 @@ matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "harembed", 
 
 from matplotlib.figure import Figure  # noqa: E402 - the backend must be chosen first
 from matplotlib.patches import Rectangle  # noqa: E402
+from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 BLUE, ORANGE, GREEN, GREY, RED = "#2563eb", "#ea580c", "#059669", "#98a2b3", "#dc2626"
 _PALETTE = ("#2563eb", "#ea580c", "#059669", "#7c3aed", "#db2777", "#0891b2", "#ca8a04", "#475569")
@@ -57,6 +58,7 @@ def curves(series: dict[str, Sequence[float]], ylabel: str, xlabel: str = "epoch
     if log:
         axes.set_yscale("log")
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="#eaecf0")
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=8)

@@ -1,0 +1,116 @@
+"""A run's firmware on a device: connect, validate, bench."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from harembed import harness
+from harembed.board import Board, load_board
+from harembed.build import build_firmware, build_host
+from harembed.export.csource import generate
+from harembed.harness import measure
+from harembed.harness.client import Device
+from harembed.harness.validate import ParityReport
+from harembed.harness.validate import validate as validate_raw
+from harembed.job import Job
+from harembed.progress import Tick
+from harembed.rundir import dump_json, write_atomic
+
+QEMU_BOARD = "mps2_an505"
+_BENCH_SEED = 2024
+
+
+def image(job: Job) -> Path:
+    """The firmware that the stage Build made."""
+    return job.run.file(job.run.read_json("firmware.json")["elf"])
+
+
+def connect(job: Job, simulator: str | None = None, port: str | None = None, count: str = "nothing",
+            dsp_emulation: bool = False) -> Device:
+    """Open a device that runs the run's network; what a simulator needs is built first.
+
+    Parameters
+    ----------
+    simulator : str    a key of harembed.harness.SIMULATORS; None takes the board's default
+    port : str         of a real board; wins over `simulator`
+    count : str        what the simulated STM32L552 counts: nothing, instructions or cycles
+    dsp_emulation : bool    for the host: the kernels' DSP form, its instructions emulated
+
+    Raises
+    ------
+    HarnessError    nothing answers, or it runs another model
+    """
+    if port is not None:
+        device = harness.connect(job.board, port=port)
+    else:
+        name = simulator or harness.default_simulator(job.board)
+        board, firmware = _firmware(job, name, dsp_emulation)
+        device = harness.connect(board, firmware, simulator=name, count=count)
+    try:
+        device.expect(model_id=job.graph.id())
+    except BaseException:
+        device.close()
+        raise
+    return device
+
+
+def _firmware(job: Job, simulator: str, dsp_emulation: bool) -> tuple[Board, Path]:
+    if simulator == "host":
+        folder = job.run.file("build/host_dsp" if dsp_emulation else "build/host")
+        return load_board("host"), build_host(generate(job.graph), folder, dsp_emulation=dsp_emulation)
+    if simulator == "qemu":
+        board = load_board(QEMU_BOARD)
+        return board, build_firmware(generate(job.graph), board, job.run.file("build/qemu"), job.toolchain).elf
+    return job.board, image(job)
+
+
+def validate(job: Job, simulator: str | None, port: str | None, windows: int | None, tick: Tick) -> ParityReport:
+    """The test windows, from raw samples on, through one device."""
+    raw = job.parity_windows.raw[:windows]
+    with connect(job, simulator, port) as device:
+        return validate_raw(device, job.graph, raw, lambda n: tick(n, len(raw), "windows"))
+
+
+def bench(job: Job, simulator: str | None, port: str | None, repeats: int, layers: bool,
+          json_out: Path | None) -> None:
+    """Time the firmware on one device and print it; the simulated board tells instructions and modelled cycles."""
+    name = simulator or harness.default_simulator(job.board)
+    simulated = port is None and name != "host"
+    counts = ("instructions", "cycles") if port is None and name == "l552" else ("nothing",)
+    reports = []
+    for count in counts:
+        with connect(job, simulator, port, count) as device:
+            # A simulator's counts repeat exactly.
+            reports.append(measure.bench(device, 1 if simulated else repeats, bench_window(job)))
+    for report in reports:
+        job.console.print(_overview(report), highlight=False, soft_wrap=True)
+        if layers:
+            job.console.print(_by_layer(report))
+    if json_out is not None:
+        write_atomic(json_out, dump_json([{**asdict(r), "latency_us": r.latency_us} for r in reports]))
+
+
+def bench_window(job: Job) -> np.ndarray:
+    """A fixed window of raw samples [window, raw_channels] int16 that needs no dataset."""
+    spec = job.graph.input_spec
+    assert spec is not None
+    rng = np.random.default_rng(_BENCH_SEED)
+    return rng.integers(-2000, 2000, (spec.window, spec.raw_channels)).astype(np.int16)
+
+
+def _overview(report: measure.LatencyReport) -> str:
+    """One figure in words, with how it was got."""
+    unit = report.unit.replace("_", " ")
+    spread = "" if report.repeats == 1 else f" (p95 {report.p95:,}, least {report.least:,}, {report.repeats} runs)"
+    clock = f" at {report.clock_hz / 1e6:.0f} MHz" if report.clock_hz else ""
+    duration = f", {report.latency_us / 1000:.3f} ms{clock}" if report.latency_us is not None else ""
+    return f"{report.device}: [bold]{report.median:,} {unit}[/bold]{spread}{duration}   [dim]{report.provenance}[/dim]"
+
+
+def _by_layer(report: measure.LatencyReport) -> Table:
+    table = Table("layer", "op", "MACs", report.unit, f"{report.unit} per MAC", box=None, header_style="bold")
+    for n in report.layers:
+        table.add_row(n.name, n.op, f"{n.macs:,}", f"{n.ticks:,}", f"{n.ticks / n.macs:.2f}" if n.macs else "")
+    return table

@@ -1,0 +1,134 @@
+"""The whole path on small recordings: what a run yields, and that kill -9 changes nothing but the time."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harembed.report.facts import KEYS
+
+# Small enough for seconds, large enough that every part does real work.
+QUICK = ("--window", "64", "--hop", "16", "--search-epochs", "6", "--float-epochs", "3", "--qat-epochs", "2",
+         "--macs", "60000")
+KILL_WHEN = ("data.json", "supernet.pt", "ledger.jsonl", "float.pt", "scores.json", "firmware.json")
+
+
+def write_recordings(folder: Path) -> Path:
+    """Six people walk (2 Hz), shake (5 Hz) and rest: 3 channels, 50 Hz, 20 s each."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(5)
+    lines = ["# rate_hz: 50", "subject,recording,label,ax[g],ay[g],az[g]"]
+    t = np.arange(1000) / 50
+    for person in range(6):
+        for label, hertz, gain in (("walk", 2.0, 0.6), ("shake", 5.0, 1.0), ("rest", 0.0, 0.0)):
+            wave = gain * (1 + 0.1 * person) * np.sin(2 * np.pi * hertz * t + person)
+            signal_xyz = np.stack([wave, 0.5 * wave, 1 + 0.2 * wave], 1) + rng.normal(0, 0.05, (1000, 3))
+            lines += [f"p{person},p{person}-{label},{label},{x:.4f},{y:.4f},{z:.4f}" for x, y, z in signal_xyz]
+    (folder / "all.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def command(folder: Path, recordings: Path) -> list[str]:
+    return [sys.executable, "-m", "harembed.cli", "search", "--out", str(folder), "--dataset", f"csv:{recordings}",
+            *QUICK]
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory) -> Path:
+    return write_recordings(tmp_path_factory.mktemp("recordings") / "mine")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, recordings) -> tuple[Path, str]:
+    """A finished run and its terminal output."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    result = subprocess.run(command(folder, recordings), capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder, result.stdout
+
+
+def test_the_report_has_every_documented_key_with_its_provenance(finished):
+    report = json.loads((finished[0] / "report.json").read_text())
+    figures = {key for key, (_, provenance) in KEYS.items() if provenance}
+    assert set(report) == set(KEYS) | {f"{key}_provenance" for key in figures}
+    for key in figures:
+        assert report[f"{key}_provenance"] == KEYS[key][1]
+
+
+def test_all_targets_computed_the_same_bits(finished):
+    parity = json.loads((finished[0] / "parity.json").read_text())
+    required = {"tflm", "host", "host_dsp", "l552"} | ({"qemu"} if shutil.which("qemu-system-arm") else set())
+    compared = {t["name"] for t in parity["targets"] if t["counts"]}
+    assert required <= compared
+    assert parity["windows"] >= 1000
+    assert parity["random"] == 200
+    assert parity["mismatches"] == 0
+    assert all(t["windows"] + t["random"] == parity["windows"] + 200 for t in parity["targets"])
+
+
+def test_peak_ram_of_plan_elf_and_write_trace_agree(finished):
+    report = json.loads((finished[0] / "report.json").read_text())
+    assert report["peak_ram_bytes"] == report["peak_ram_elf_bytes"] == report["peak_ram_simulated_bytes"]
+    assert report["flash_bytes"] <= report["board"]["flash_bytes"]
+    assert report["stack_bytes"] <= report["sections"][".stack"]
+
+
+def test_the_page_refers_to_nothing_outside_itself(finished):
+    page = (finished[0] / "report.html").read_text()
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!#)[^"'#>\s]+""", re.sub(r'xlink:href="#[^"]*"', "", page))
+    assert "<script" not in page
+    assert page.count("<svg") >= 6
+
+
+def test_the_network_learned(finished):
+    report = json.loads((finished[0] / "report.json").read_text())
+    assert report["macro_f1_int8"] > 0.8
+    assert report["macs"] <= 60_000
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_gives_the_same_report(finished, recordings, tmp_path):
+    folder = tmp_path / "killed"
+    kills = 0
+    for name in KILL_WHEN:
+        process = subprocess.Popen(command(folder, recordings), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   start_new_session=True)
+        while not (folder / name).exists() and process.poll() is None:
+            time.sleep(0.02)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+    assert kills >= 5
+    subprocess.run(command(folder, recordings), check=True, stdout=subprocess.DEVNULL)
+    whole, resumed = ((f / "report.json").read_text() for f in (finished[0], folder))
+    assert resumed == whole
+    assert not [p for p in folder.rglob(".*.tmp") if ".pio" not in p.parts and ".core" not in p.parts]
+
+
+def test_bench_validate_and_export_work_on_a_finished_run(finished, tmp_path):
+    folder = finished[0]
+
+    def run(*args: str) -> str:
+        result = subprocess.run([sys.executable, "-m", "harembed.cli", *args], capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    assert "50 of 50 windows equal" in run("validate", str(folder), "--windows", "50")
+    run("bench", str(folder), "--layers", "--json", str(tmp_path / "bench.json"))
+    units = {r["unit"]: r["median"] for r in json.loads((tmp_path / "bench.json").read_text())}
+    report = json.loads((folder / "report.json").read_text())
+    # Other samples, same work: kernels have no branches on data but for saturation.
+    assert units["instructions"] == pytest.approx(report["instructions"], rel=0.02)
+    run("export", str(folder), "--c", str(tmp_path / "c"), "--tflite", str(tmp_path / "m.tflite"))
+    sources = sorted((tmp_path / "c").glob("*.c"))
+    subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-c", *map(str, sources),
+                    "-I", str(tmp_path / "c")], check=True, cwd=tmp_path)
+    assert (tmp_path / "m.tflite").read_bytes() == (folder / "model.tflite").read_bytes()
