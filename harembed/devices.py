@@ -106,7 +106,8 @@ def _overview(report: measure.LatencyReport) -> str:
     spread = "" if report.repeats == 1 else f" (p95 {report.p95:,}, least {report.least:,}, {report.repeats} runs)"
     clock = f" at {report.clock_hz / 1e6:.0f} MHz" if report.clock_hz else ""
     duration = f", {report.latency_us / 1000:.3f} ms{clock}" if report.latency_us is not None else ""
-    return f"{report.device}: [bold]{report.median:,} {unit}[/bold]{spread}{duration}   [dim]{report.provenance}[/dim]"
+    figure = f"[bold]{report.median:,} {unit}[/bold]{spread}{duration}"
+    return f"{report.device}: {figure}   [dim]{report.provenance}[/dim]"
 
 
 def _by_layer(report: measure.LatencyReport) -> Table:
