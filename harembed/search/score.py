@@ -60,7 +60,7 @@ def violations(scores: Scores, settings: SearchSettings) -> list[str]:
     found = []
     if scores.macs.value > settings.macs:
         found.append(f"{scores.macs.value:,.0f} MACs (limit {settings.macs:,})")
-    if settings.bilevel.beta2 and scores.peak_ram_bytes.value > settings.ram_bytes:
+    if settings.bilevel.beta2 and scores.peak_ram_bytes.value > settings.live_limit_bytes:
         found.append(f"{scores.peak_ram_bytes.value:,.0f} bytes of RAM (limit {settings.ram_bytes:,})")
     if settings.flash_bytes is not None and scores.flash_bytes.value > settings.flash_bytes:
         found.append(f"{scores.flash_bytes.value:,.0f} bytes of flash (limit {settings.flash_bytes:,})")

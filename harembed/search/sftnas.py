@@ -84,8 +84,8 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
         torch.manual_seed(derived_seed(settings.seed, "super-net"))
         net = SuperNet(super_space(windows, settings))
     split = Split(fold.x, fold.y, fold.x_val, torch.from_numpy(fold.y_val))
-    bilevel = Bilevel(net, split, settings.bilevel, settings.recipe, settings.seed, settings.ram_bytes,
-                      settings.macs_target, settings.samples)
+    bilevel = Bilevel(net, split, settings.bilevel, settings.recipe, settings.seed,
+                      settings.live_limit_bytes, settings.macs_target, settings.samples)
     if rundir.has(CHECKPOINT):
         bilevel.restore(state_from_bytes(rundir.file(CHECKPOINT).read_bytes()))
     while bilevel.epoch < settings.bilevel.epochs:
