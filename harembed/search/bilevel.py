@@ -20,7 +20,7 @@ from harembed.space import Architecture
 from harembed.train.augment import gain_and_offset
 from harembed.train.recipe import Recipe
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]  # stage, done, of, figures
+DRAWS_PER_SAMPLE = 20  # before a network within the limits is given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,11 @@ class Bilevel:
     """
 
     def __init__(self, net: SuperNet, split: Split, settings: BilevelSettings, recipe: Recipe, seed: int,
-                 ram_bytes: float, macs: float, samples: int) -> None:
+                 ram_bytes: float, macs: float, samples: int,
+                 within_limits: Callable[[Architecture], bool] = lambda arch: True) -> None:
         self.net, self.split, self.settings, self.recipe = net, split, settings, recipe
         self.seed, self.ram_bytes, self.macs, self.samples = seed, ram_bytes, macs, samples
+        self.within_limits = within_limits
         gates = [g.v for g in net.gates()]
         alpha = list(net.alpha)
         special = {id(p) for p in (*gates, *alpha)}
@@ -141,17 +143,24 @@ class Bilevel:
 
     @torch.no_grad()
     def _propose(self, rung: int, generator: torch.Generator) -> None:
-        """Note the most likely network and some drawn from alpha, each once."""
+        """Note the most likely network, whether it is within the limits or not, and some others drawn from alpha
+        that are."""
         known = {p.id for p in self.proposals}
-        choices = [(self.net.most_likely(), "most likely")]
-        choices += [(self.net.draw(1.0, generator), "sample") for _ in range(self.samples)]
-        for choice, drawn in choices:
-            proposal = Proposal(derive_architecture(self.net, choice),
-                                {"epoch": self.epoch, "rung": rung, "drawn": drawn},
-                                derive_weights(self.net, choice))
-            if proposal.id not in known:
-                known.add(proposal.id)
-                self.proposals.append(proposal)
+        wanted = len(self.proposals) + 1 + self.samples
+        self._note(self.net.most_likely(), {"epoch": self.epoch, "rung": rung, "drawn": "most likely"}, known)
+        for _ in range(DRAWS_PER_SAMPLE * self.samples):
+            if len(self.proposals) >= wanted:
+                break
+            choice = self.net.draw(1.0, generator)
+            if self.within_limits(derive_architecture(self.net, choice)):
+                self._note(choice, {"epoch": self.epoch, "rung": rung, "drawn": "sample"}, known)
+
+    def _note(self, choice: Choice, origin: dict[str, Any], known: set[str]) -> None:
+        """Keep a network as a proposal unless it is one already."""
+        proposal = Proposal(derive_architecture(self.net, choice), origin, derive_weights(self.net, choice))
+        if proposal.id not in known:
+            known.add(proposal.id)
+            self.proposals.append(proposal)
 
     def state(self) -> dict[str, Any]:
         """Everything that `restore` needs: tensors and plain values."""

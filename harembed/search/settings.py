@@ -38,7 +38,7 @@ class BilevelSettings:
 # weights and gates would not do: a gate that starts at 1 needs 50 steps at 1e-2 to reach its threshold, but 5,000
 # at 1e-4. The warm-up lets alpha and gates judge weights that have learnt something.
 DESK = BilevelSettings(epochs=32, batch=128, weights_lr=3e-3, gates_lr=5e-3, alpha_lr=3e-2, beta1=(0.3,),
-                       warm_up=0.25, macs_rungs=(1.0, 0.75, 0.5), only_above=True, tau_decay=0.1)
+                       warm_up=0.25, macs_rungs=(1.0, 1.0, 1.0, 0.6), only_above=True, tau_decay=0.1)
 
 
 # The arena may exceed the largest live set, because tensors are aligned to 4 bytes: by 8 bytes at most in 35 random
@@ -60,7 +60,7 @@ class SearchSettings:
     paddings: tuple[Padding, ...] = ("same", "valid")
     tails: tuple[str, ...] = ("conv", "tinyhar")
     bilevel: BilevelSettings = DESK
-    samples: int = 4  # networks drawn from alpha at the end of each rung, besides the most likely one
+    samples: int = 8  # networks drawn from alpha at the end of each rung, besides the most likely one
     candidates: int = 12  # networks that are trained and scored, at most
     filters: tuple[int, int] = (8, 16)  # of the super-net's first and last layer
     generations: int = 6  # rounds in which the best networks are varied (vary.py); 0 as in the paper

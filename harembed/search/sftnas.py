@@ -85,7 +85,8 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
         net = SuperNet(super_space(windows, settings))
     split = Split(fold.x, fold.y, fold.x_val, torch.from_numpy(fold.y_val))
     bilevel = Bilevel(net, split, settings.bilevel, settings.recipe, settings.seed,
-                      settings.live_limit_bytes, settings.macs_target, settings.samples)
+                      settings.live_limit_bytes, settings.macs_target, settings.samples,
+                      lambda arch: not violations(cost_scores(arch, settings), settings))
     if rundir.has(CHECKPOINT):
         bilevel.restore(state_from_bytes(rundir.file(CHECKPOINT).read_bytes()))
     while bilevel.epoch < settings.bilevel.epochs:
