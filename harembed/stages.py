@@ -158,7 +158,8 @@ def quantise(job: Job, tick: Tick) -> str:
     x, y = _tensors(job, arch)
     recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
     total = 2 * recipe.epochs
-    float_net, qat_net = qat.quantise(model), qat.quantise(model)
+    kept = std[list(arch.channels)]
+    float_net, qat_net = qat.quantise(model, kept), qat.quantise(model, kept)
     float_history = qat.fine_tune(float_net, Mode.FLOAT, x, y, recipe, seed,
                                   lambda e, f: tick(e + 1, total, f"float branch, loss {f['loss']:.3f}"))
     qat_history = qat.fine_tune(qat_net, Mode.INT8, x, y, recipe, seed,
