@@ -1,6 +1,7 @@
 """Training the super-net: weights and gates on some subjects, the architecture on others (Zhou et al., IV-C)."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -88,10 +89,9 @@ class Bilevel:
         self.epoch += 1
         if rung and (self.epoch == s.epochs or self.rung(self.epoch) != rung):
             self._propose(rung, generator)
-        with torch.no_grad():
-            dims = self.net.dims(self.net.most_likely())
+        macs, peak = self._most_likely_costs()
         entry = {"epoch": epoch, "tau": tau, "rung": rung, "train_loss": train_loss, "alpha_loss": alpha_loss,
-                 "macs": float(total_macs(dims)), "peak_bytes": float(peak_bytes(dims, torch.maximum))}
+                 "macs": macs, "peak_bytes": peak}
         self.history.append(entry)
         return entry
 
@@ -128,18 +128,21 @@ class Bilevel:
         s = self.settings
         choice = self.net.draw(tau, generator)
         loss = F.cross_entropy(self.net(x, choice), y, label_smoothing=self.recipe.label_smoothing)
-        beta1 = s.beta1[min(rung, len(s.beta1)) - 1]
-        if rung and beta1:
-            reference = self.macs * s.macs_rungs[rung - 1]
-            if not s.only_above or self._most_likely_macs() > reference:
-                loss = loss + beta1 * complexity_loss(self.net, choice, reference)
-        if rung and s.beta2:
+        if not rung:
+            return loss
+        beta1, reference = s.beta1[min(rung, len(s.beta1)) - 1], self.macs * s.macs_rungs[rung - 1]
+        macs, peak = self._most_likely_costs() if s.only_above else (math.inf, math.inf)
+        if beta1 and macs > reference:
+            loss = loss + beta1 * complexity_loss(self.net, choice, reference)
+        if s.beta2 and peak > self.ram_bytes:
             loss = loss + s.beta2 * memory_loss(self.net, choice, self.ram_bytes)
         return loss
 
     @torch.no_grad()
-    def _most_likely_macs(self) -> float:
-        return float(total_macs(self.net.dims(self.net.most_likely())))
+    def _most_likely_costs(self) -> tuple[float, float]:
+        """(MACs, peak bytes) of the network that would be derived now."""
+        dims = self.net.dims(self.net.most_likely())
+        return float(total_macs(dims)), float(peak_bytes(dims, torch.maximum))
 
     @torch.no_grad()
     def _propose(self, rung: int, generator: torch.Generator) -> None:

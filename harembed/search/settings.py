@@ -29,8 +29,9 @@ class BilevelSettings:
     # The paper trains one super-net for each trade-off; climbing down with one super-net gives a front of
     # networks in one training.
     macs_rungs: tuple[float, ...] = (1.0,)
-    # Complexity costs nothing while the most likely network is within the reference: who states a budget wants it
-    # used. The paper's loss always pushes.
+    # Complexity and memory cost nothing while the most likely network is within the reference and the limit: who
+    # states a budget wants it used. In the paper complexity always costs, and memory does for every drawn network
+    # above the limit, which pushes the likely ones far below it.
     only_above: bool = False
 
 
