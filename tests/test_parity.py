@@ -1,4 +1,4 @@
-"""Searched kinds of networks and TinyHAR's own tail: every target computes the interpreter's bits from raw samples."""
+"""Searched kinds of networks and TinyHAR's own tail: every target computes the interpreter's bits from raw counts."""
 
 import shutil
 
