@@ -64,12 +64,12 @@ class SearchSettings:
     samples: int = 8  # networks drawn from alpha at the end of each rung, besides the most likely one
     candidates: int = 12  # networks that are trained and scored, at most
     filters: tuple[int, int] = (8, 16)  # of the super-net's first and last layer
-    generations: int = 6  # rounds in which the best networks are varied (vary.py); 0 as in the paper
+    generations: int = 8  # rounds in which the best networks are varied (vary.py); 0 as in the paper
     children: int = 6  # new networks of a generation
     parents: int = 4  # networks that a generation descends from
     folds: int = 3  # divisions of the training subjects that a finalist is scored on
-    finalists: int = 4  # at least so many are scored on every fold
-    standard_errors: float = 0.5  # a cheaper network is taken if its score is within so many of the best one's
+    finalists: int = 8  # at least so many are scored on every fold
+    standard_errors: float = 0.25  # a cheaper network is taken if its score is within so many of the best one's
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=12))  # of scoring
     threads: int = 2  # of PyTorch; another number may round differently
 
