@@ -20,6 +20,7 @@ from harembed.nn.gates import ChannelGate
 from harembed.nn.gumbel import argmax_one_hot, gumbel_one_hot
 from harembed.space import Padding, temporal_length
 
+SENSOR_SPREAD = 0.2  # of the gates on sensor channels, see ChannelGate
 PADDINGS: tuple[Padding, ...] = ("same", "valid")
 
 
@@ -80,7 +81,8 @@ class SuperNet(nn.Module):
     def __init__(self, space: SuperSpace) -> None:
         super().__init__()
         self.space = space
-        self.input_gate = ChannelGate(space.sensors, axis=2, threshold=space.threshold)
+        # Sensors start above the filters, so that a pressure takes filters first, but not all alike either.
+        self.input_gate = ChannelGate(space.sensors, axis=2, threshold=space.threshold, spread=SENSOR_SPREAD)
         widths = (1, *space.filters)
         self.layers = nn.ModuleList(
             MixedConv(widths[i], widths[i + 1], space.kernels, stride, space.threshold)
