@@ -63,7 +63,7 @@ def search(
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
     latency: Annotated[float | None, typer.Option(help="Milliseconds at most, estimated. Default: no limit.")] = None,
-    beta1: Annotated[float | None, typer.Option(help="Weight of the complexity loss. Default: a ladder.")] = None,
+    beta1: Annotated[float | None, typer.Option(help="Weight of the complexity loss. Default: 0.3.")] = None,
     beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss. Default: 1.")] = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of each super-net.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,

@@ -25,7 +25,7 @@ class RunSettings(BaseModel):
     ram: int | None = Field(None, gt=0, description="bytes of arena; default: the board's")
     macs: int = Field(200_000, gt=0, description="multiply-accumulates of one inference, at most")
     latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")
-    beta1: float | None = Field(None, ge=0, description="weight of the complexity loss (eq. 10); default: a ladder")
+    beta1: float | None = Field(None, ge=0, description="weight of the complexity loss (eq. 10); default: 0.3")
     beta2: float = Field(1.0, ge=0, description="weight of the memory loss (eq. 10)")
     search_epochs: int | None = Field(None, gt=0, description="of each super-net; default: by size of the data")
     float_epochs: int = Field(40, gt=0, description="of the final training before the branches")

@@ -102,10 +102,10 @@ def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:
     return [
         {"caption": "The super-net: loss on its training subjects, and on those that alpha learns from.",
          "ylabel": "loss", "series": {"weights and gates": column("train_loss"), "alpha": column("alpha_loss")}},
-        {"caption": "MACs of the networks drawn from the super-net, while their price (beta1) rises.",
-         "ylabel": "thousand MACs", "series": {"sampled": column("macs", 1e3)}},
-        {"caption": "Peak memory of the networks drawn (eq. 13 acts above the budget).",
-         "ylabel": "kB", "series": {"sampled": column("peak_bytes", 1e3)}},
+        {"caption": "MACs of the most likely network; its price acts above the budget of each rung.",
+         "ylabel": "thousand MACs", "series": {"most likely": column("macs", 1e3)}},
+        {"caption": "Peak memory of the most likely network; eq. 13 acts above the budget.",
+         "ylabel": "kB", "series": {"most likely": column("peak_bytes", 1e3)}},
     ]
 
 
