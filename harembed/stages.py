@@ -37,6 +37,7 @@ from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
 
 NOISE_WINDOWS = 512
+_SHORT = 0.6  # of the last training's epochs are enough to score a candidate that is no finalist
 # The parts that a strategy reports, as (begin, share) of the whole search.
 _SEARCH_PARTS = {"super-net": (0.0, 0.35), "scoring": (0.35, 0.15), "refining": (0.5, 0.4), "finals": (0.9, 0.1)}
 THREADS = 2  # of PyTorch; fixed, because another number may round differently
@@ -74,9 +75,11 @@ def search_network(job: Job, tick: Tick) -> str:
 
     result = STRATEGIES[s.strategy](job.dataset.train, _search_settings(job), job.run, told)
     best = result.best
+    # Only finalists were trained equally long on the same folds: only they can be compared.
+    finalists = [c for c in result.candidates if c.scores.final_f1]
     job.run.write_json("search.json", {
         "settings": {**s.model_dump(), "ram": job.ram_bytes}, "chosen": best.id,
-        "front": [c.id for c in pareto(result.candidates, lambda c: c.scores.macs.value)],
+        "front": [c.id for c in pareto(finalists, lambda c: c.scores.macs.value)],
         "curves": _search_curves(result.history), "candidates": [_candidate(c) for c in result.candidates],
         "rejected": result.rejected, "architecture": best.architecture.to_dict()})
     return f"{len(result.candidates)} candidates; {best.architecture.describe()}"
@@ -92,7 +95,8 @@ def _search_settings(job: Job) -> SearchSettings:
     return SearchSettings(
         seed=s.seed, ram_bytes=job.ram_bytes, macs=s.macs, flash_bytes=job.board.flash_bytes,
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
-        bilevel=replace(DESK, **changes), threads=THREADS)
+        bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
+        final_recipe=Recipe(epochs=s.float_epochs), threads=THREADS)
 
 
 def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:
@@ -101,7 +105,8 @@ def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:
 
     return [
         {"caption": "The super-net: loss on its training subjects, and on those that alpha learns from.",
-         "ylabel": "loss", "series": {"weights and gates": column("train_loss"), "alpha": column("alpha_loss")}},
+         "ylabel": "loss", "series": {"weights and gates": column("train_loss"),
+                                      "alpha": [v or None for v in column("alpha_loss")]}},
         {"caption": "MACs of the most likely network; its price acts above the budget of each rung.",
          "ylabel": "thousand MACs", "series": {"most likely": column("macs", 1e3)}},
         {"caption": "Peak memory of the most likely network; eq. 13 acts above the budget.",
@@ -112,7 +117,8 @@ def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:
 def _candidate(c: Candidate) -> dict[str, Any]:
     """A row of the report; every figure is an estimate or a validation score."""
     s = c.scores
-    return {"id": c.id, "text": c.architecture.describe(), "macro_f1": s.mean_f1, "folds": len(s.macro_f1),
+    return {"id": c.id, "text": c.architecture.describe(), "macro_f1": s.mean_f1, "finalist": bool(s.final_f1),
+            "trainings": len(s.macro_f1) + len(s.final_f1),
             "macs": int(s.macs.value), "parameters": int(s.parameters.value),
             "ram_bytes": int(s.peak_ram_bytes.value)}
 

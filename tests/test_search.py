@@ -25,6 +25,7 @@ from harembed.train.recipe import Recipe
 
 TINY = SearchSettings(
     bilevel=replace(DESK, epochs=4, batch=16, macs_rungs=(1.0, 0.5)), recipe=Recipe(epochs=2, batch=16),
+    final_recipe=Recipe(epochs=3, batch=16), final_repeats=2, processes=1,
     filters=(2, 4), candidates=4, samples=2, folds=3, finalists=2, generations=2, children=2, parents=2, threads=1,
     macs=100_000)
 
@@ -76,6 +77,11 @@ def test_same_seed_same_result(whole, tmp_path):
     assert (tmp_path / "ledger.jsonl").read_bytes() == (path / "ledger.jsonl").read_bytes()
 
 
+def test_two_processes_give_the_ledger_of_one(whole, tmp_path):
+    run(tmp_path, replace(TINY, processes=2))
+    assert (tmp_path / "ledger.jsonl").read_bytes() == (whole[0] / "ledger.jsonl").read_bytes()
+
+
 @pytest.mark.parametrize("kill_at", [0, 2, 3, 5, 8, 10, 13])
 def test_a_killed_search_resumes_to_the_same_result(whole, tmp_path, kill_at):
     path, result = whole
@@ -88,7 +94,7 @@ def test_a_killed_search_resumes_to_the_same_result(whole, tmp_path, kill_at):
 def test_result_stays_within_limits_and_its_weights_fit(whole):
     _, result = whole
     assert result.best.scores.macs.value <= TINY.macs
-    assert len(result.best.scores.macro_f1) == TINY.folds
+    assert len(result.best.scores.final_f1) == TINY.folds * TINY.final_repeats
     model = build_model(result.best.architecture)
     if result.weights is not None:
         model.load_state_dict(result.weights)

@@ -29,12 +29,16 @@ def _svg(figure: Figure) -> str:
 
 
 def pareto(candidates: Sequence[dict[str, Any]], front: Sequence[str], chosen: str, budget: int) -> str:
-    """Validation macro F1 over MACs; candidates are {id, macs, macro_f1}."""
+    """Validation macro F1 over MACs; candidates are {id, macs, macro_f1, finalist}."""
     figure = Figure(figsize=(6.4, 3.4))
     axes = figure.add_subplot()
     macs = [c["macs"] / 1e3 for c in candidates]
-    scores = [c["macro_f1"] for c in candidates]
-    axes.scatter(macs, scores, s=22, color=GREY, label="candidate", zorder=2)
+    for label, size, color, finalist in (("after short trainings", 12, "#d0d5dd", False),
+                                         ("finalist, full trainings", 24, GREY, True)):
+        group = [c for c in candidates if c["finalist"] == finalist]
+        if group:
+            axes.scatter([c["macs"] / 1e3 for c in group], [c["macro_f1"] for c in group], s=size, color=color,
+                         label=label, zorder=2)
     line = sorted((c["macs"] / 1e3, c["macro_f1"]) for c in candidates if c["id"] in front)
     axes.plot(*zip(*line, strict=True), color=BLUE, marker="o", ms=4, lw=1.4, label="Pareto front", zorder=3)
     for c in candidates:
@@ -49,12 +53,13 @@ def pareto(candidates: Sequence[dict[str, Any]], front: Sequence[str], chosen: s
     return _svg(figure)
 
 
-def curves(series: dict[str, Sequence[float]], ylabel: str, xlabel: str = "epoch", log: bool = False) -> str:
+def curves(series: dict[str, Sequence[float | None]], ylabel: str, xlabel: str = "epoch", log: bool = False) -> str:
     """Lines over epochs, one a name."""
     figure = Figure(figsize=(4.6, 2.7))
     axes = figure.add_subplot()
     for (name, values), color in zip(series.items(), _PALETTE * 4, strict=False):
-        axes.plot(range(1, len(values) + 1), values, lw=1.4, color=color, label=name)
+        points = [float("nan") if v is None else v for v in values]
+        axes.plot(range(1, len(points) + 1), points, lw=1.4, color=color, label=name)
     if log:
         axes.set_yscale("log")
     axes.set(xlabel=xlabel, ylabel=ylabel)

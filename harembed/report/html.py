@@ -30,7 +30,8 @@ def render(facts: dict[str, Any]) -> str:
     return environment.get_template("report.html.j2").render(
         facts=facts, title=f"{facts['dataset']['name']} on {facts['board']['name']}: harembed report",
         charts=_charts(facts), arithmetics=ARITHMETICS, classes=_classes(facts),
-        candidates=sorted(facts["candidates"], key=lambda c: -c["macro_f1"]), usage=_usage(facts),
+        candidates=sorted(facts["candidates"], key=lambda c: (-c["finalist"], -c["macro_f1"]))[:12],
+        usage=_usage(facts),
         channels=_channels(facts), flash=flash_commands(facts))
 
 

@@ -27,7 +27,8 @@ class Scores:
 
     Attributes
     ----------
-    macro_f1 : one entry per fold of validation subjects, in the order of the folds; a fraction
+    macro_f1 : of short trainings, one entry per fold of validation subjects, in the order of the folds; a fraction
+    final_f1 : of trainings as long as the last one, repeated on every fold; finalists only
     peak_ram_bytes : the largest live set
     flash_bytes : constants of the network: weights, biases, requantisation
     """
@@ -38,11 +39,13 @@ class Scores:
     flash_bytes: Figure
     latency_us: Figure
     macro_f1: tuple[Figure, ...] = ()
+    final_f1: tuple[Figure, ...] = ()
 
     @property
     def mean_f1(self) -> float:
-        """Over the folds scored so far; -1 if there are none."""
-        return sum(f.value for f in self.macro_f1) / len(self.macro_f1) if self.macro_f1 else -1.0
+        """Of the long trainings if there are any, else of the short ones; -1 if there are none."""
+        trials = self.final_f1 or self.macro_f1
+        return sum(f.value for f in trials) / len(trials) if trials else -1.0
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,10 @@ class Candidate:
 
     @staticmethod
     def from_dict(d: dict[str, Any]) -> "Candidate":
-        scores = {name: Figure(**value) for name, value in d["scores"].items() if name != "macro_f1"}
-        folds = tuple(Figure(**f) for f in d["scores"]["macro_f1"])
-        return Candidate(Architecture.from_dict(d["architecture"]), Scores(**scores, macro_f1=folds), d["origin"])
+        values: dict[str, Any] = {
+            name: tuple(Figure(**f) for f in value) if name in ("macro_f1", "final_f1") else Figure(**value)
+            for name, value in d["scores"].items()}
+        return Candidate(Architecture.from_dict(d["architecture"]), Scores(**values), d["origin"])
 
 
 def architecture_id(arch: Architecture) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +16,14 @@ from harembed.data.recording import Windows
 from harembed.data.split import subject_folds
 from harembed.models import build_model
 from harembed.search.candidate import Candidate, Figure, Ledger, Scores, derived_seed
+from harembed.search.executor import Map
 from harembed.search.settings import SearchSettings
 from harembed.space import Architecture
 from harembed.train.loop import normalise, predict, train
 from harembed.train.metrics import scores as classification_scores
+from harembed.train.recipe import Recipe
+
+Told = Callable[[int, int, Candidate], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,34 +74,57 @@ def violations(scores: Scores, settings: SearchSettings) -> list[str]:
     return found
 
 
-def train_and_score(arch: Architecture, fold: Fold, settings: SearchSettings, seed: int) -> float:
+def train_and_score(folds: list[Fold], arch: Architecture, fold: int, recipe: Recipe, seed: int) -> float:
     """Macro F1 on the held-out subjects of a fold, of a network trained from scratch on the others."""
-    kept = list(arch.channels)
+    kept, data = list(arch.channels), folds[fold]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(arch)
-    train(model, fold.x[:, :, kept], fold.y, settings.recipe, seed)
-    predicted = predict(model, fold.x_val[:, :, kept]).argmax(1)
-    return classification_scores(predicted, fold.y_val, arch.classes).macro_f1
+    train(model, data.x[:, :, kept], data.y, recipe, seed)
+    predicted = predict(model, data.x_val[:, :, kept]).argmax(1)
+    return classification_scores(predicted, data.y_val, arch.classes).macro_f1
 
 
-def score_on_folds(candidates: list[Candidate], folds: list[Fold], upto: int, settings: SearchSettings,
-                   ledger: Ledger, progress: Callable[[int, int, Candidate], None]) -> list[Candidate]:
-    """Score every candidate on folds[:upto]; what the ledger knows already is not trained again.
+def score_on_folds(candidates: list[Candidate], upto: int, settings: SearchSettings, ledger: Ledger, run: Map,
+                   progress: Told) -> list[Candidate]:
+    """Score every candidate on the first `upto` folds by short trainings."""
+    return _score(candidates, "macro_f1", [(f, 0) for f in range(upto)], settings.recipe, settings, ledger, run,
+                  progress)
 
-    The seed of a training is a hash of the run's seed, the candidate and the fold, so the order in which
-    candidates are scored does not matter.
+
+def score_finalists(candidates: list[Candidate], folds: int, settings: SearchSettings, ledger: Ledger, run: Map,
+                    progress: Told) -> list[Candidate]:
+    """Train the finalists as long as the last training will, several times on every fold: short trainings prefer
+    networks that learn quickly."""
+    trials = [(f, r) for r in range(settings.final_repeats) for f in range(folds)]
+    return _score(candidates, "final_f1", trials, settings.final_recipe, settings, ledger, run, progress)
+
+
+def _with_trials(candidate: Candidate, field: str, trials: tuple[Figure, ...]) -> Candidate:
+    changes: dict[str, Any] = {field: trials}
+    return replace(candidate, scores=replace(candidate.scores, **changes))
+
+
+def _score(candidates: list[Candidate], field: str, trials: list[tuple[int, int]], recipe: Recipe,
+           settings: SearchSettings, ledger: Ledger, run: Map, progress: Told) -> list[Candidate]:
+    """Train each candidate for each (fold, repeat); what the ledger knows already is not trained again.
+
+    The seed of a training is a hash of the run's seed, the candidate and the trial, so the order in which they
+    are trained, and in how many processes, does not matter.
     """
+    known = [ledger.get(c.id) or c for c in candidates]
+    missing = [(c, fold, repeat) for c in known for fold, repeat in trials[len(getattr(c.scores, field)) :]]
+    tasks = [(c.architecture, fold, recipe, derived_seed(settings.seed, c.id, field, fold, repeat))
+             for c, fold, repeat in missing]
+    results = run(tasks)
     done = []
-    for number, candidate in enumerate(candidates):
-        current = ledger.get(candidate.id) or candidate
-        for fold in range(len(current.scores.macro_f1), upto):
-            seed = derived_seed(settings.seed, current.id, fold)
-            f1 = Figure(train_and_score(current.architecture, folds[fold], settings, seed), "estimated")
-            current = replace(current, scores=replace(current.scores, macro_f1=(*current.scores.macro_f1, f1)))
+    for number, current in enumerate(known):
+        while len(getattr(current.scores, field)) < len(trials):
+            found = (*getattr(current.scores, field), Figure(next(results), "estimated"))
+            current = _with_trials(current, field, found)
             ledger.append(current)
-        # A resumed search may find more folds in the ledger than this stage had: it must not see them yet.
-        current = replace(current, scores=replace(current.scores, macro_f1=current.scores.macro_f1[:upto]))
-        done.append(current)
-        progress(number + 1, len(candidates), current)
+        # A resumed search may find more in the ledger than this stage had: it must not see that yet.
+        current = _with_trials(current, field, getattr(current.scores, field)[: len(trials)])
+        done.append(_with_trials(current, "final_f1", ()) if field == "macro_f1" else current)
+        progress(number + 1, len(candidates), done[-1])
     return done

@@ -19,7 +19,7 @@ def choose(candidates: list[Candidate], standard_errors: float) -> Candidate:
 
     Parameters
     ----------
-    candidates : all scored on the same folds, at least one
+    candidates : finalists, all trained on the same folds equally often, at least one
     standard_errors : float    0 takes the best score
     """
     best = best_first(candidates)[0]
@@ -28,7 +28,7 @@ def choose(candidates: list[Candidate], standard_errors: float) -> Candidate:
 
 
 def _differences(best: Candidate, other: Candidate) -> list[float]:
-    return [b.value - o.value for b, o in zip(best.scores.macro_f1, other.scores.macro_f1, strict=True)]
+    return [b.value - o.value for b, o in zip(best.scores.final_f1, other.scores.final_f1, strict=True)]
 
 
 def _deficit(best: Candidate, other: Candidate) -> float:

@@ -25,8 +25,17 @@ from harembed.models.supernet import SuperNet, SuperSpace, strides
 from harembed.rundir import RunDir
 from harembed.search.bilevel import Bilevel, Proposal, Split
 from harembed.search.candidate import Candidate, Ledger, architecture_id, derived_seed
+from harembed.search.executor import Map, workers
 from harembed.search.result import SearchResult
-from harembed.search.score import cost_scores, make_fold, make_folds, score_on_folds, violations
+from harembed.search.score import (
+    cost_scores,
+    make_fold,
+    make_folds,
+    score_finalists,
+    score_on_folds,
+    train_and_score,
+    violations,
+)
 from harembed.search.select import best_first, choose
 from harembed.search.settings import SearchSettings
 from harembed.search.vary import vary
@@ -55,9 +64,11 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
     """
     with _threads(settings.threads):
         bilevel = train_supernet(windows, settings, rundir, progress)
-        fitting, rejected = sort_out(bilevel.proposals, settings)
-        ledger = Ledger(rundir)
-        best = _Contest(windows, settings, ledger, progress).run(fitting)
+    fitting, rejected = sort_out(bilevel.proposals, settings)
+    ledger = Ledger(rundir)
+    divide = (windows, settings.folds, derived_seed(settings.seed, "folds"))
+    with workers(settings.processes, make_folds, divide, train_and_score) as run:
+        best = _Contest(windows, settings, ledger, progress, run).run(fitting)
     weights = next((p.weights for p in bilevel.proposals if p.id == best.id), None)
     return SearchResult(best, ledger.candidates, rejected, bilevel.history, weights)
 
@@ -101,7 +112,7 @@ def sort_out(proposals: list[Proposal],
              settings: SearchSettings) -> tuple[list[Candidate], tuple[tuple[str, str], ...]]:
     """Proposals within all limits, at most settings.candidates, and what was wrong with the others.
 
-    Of too many, those that use most of the MACs are kept: within the budget, larger networks score better.
+    Of too many, some of every size are kept: which size is best for the data, training will tell.
     """
     fitting, rejected = [], []
     for p in proposals:
@@ -117,37 +128,44 @@ def sort_out(proposals: list[Proposal],
                           f"least RAM needs {wrong_words}.",
                           "Raise --ram or --macs, or give the search more epochs with --epochs.")
     fitting.sort(key=lambda c: (-c.scores.macs.value, c.id))
-    return fitting[: settings.candidates], tuple((c.architecture.describe(), words) for c, words in rejected)
+    step = max(len(fitting) / settings.candidates, 1.0)
+    spread = [fitting[int(i * step)] for i in range(min(settings.candidates, len(fitting)))]
+    return spread, tuple((c.architecture.describe(), words) for c, words in rejected)
 
 
 class _Contest:
     """Scoring in stages, of which only the ledger remembers anything: replayed after a kill, it goes the same way."""
 
-    def __init__(self, windows: Windows, settings: SearchSettings, ledger: Ledger, progress: Progress) -> None:
-        self.folds = make_folds(windows, settings.folds, derived_seed(settings.seed, "folds"))
+    def __init__(self, windows: Windows, settings: SearchSettings, ledger: Ledger, progress: Progress,
+                 run: Map) -> None:
+        self.folds = min(settings.folds, len(windows.subjects))
         self.sensors = windows.raw.shape[2]
-        self.settings, self.ledger, self.progress = settings, ledger, progress
+        self.settings, self.ledger, self.progress, self.map = settings, ledger, progress, run
 
     def run(self, fitting: list[Candidate]) -> Candidate:
         """All on the first fold, the better half on the next; generations of neighbours on both; then the
-        finalists on every fold."""
+        finalists on every fold, trained at full length."""
         s = self.settings
-        few = min(2, len(self.folds))
+        few = min(2, self.folds)
         field = self._score("scoring", fitting, 1)
         field = self._score("scoring", best_first(field)[: max(len(field) // 2, s.parents)], few)
         for generation in range(s.generations):
             children = self._children(field, generation)
             field += self._score("refining", children, few, generation * s.children, s.generations * s.children)
-        finals = self._score("finals", best_first(field)[: s.finalists], len(self.folds))
+        finals = score_finalists(best_first(field)[: s.finalists], self.folds, s, self.ledger, self.map,
+                                 self._told("finals"))
         return choose(finals, s.standard_errors)
 
     def _score(self, stage: str, field: list[Candidate], upto: int, before: int = 0,
                total: int | None = None) -> list[Candidate]:
+        return score_on_folds(field, upto, self.settings, self.ledger, self.map, self._told(stage, before, total))
+
+    def _told(self, stage: str, before: int = 0, total: int | None = None) -> Callable[[int, int, Candidate], None]:
         def told(done: int, of: int, c: Candidate) -> None:
             self.progress(stage, before + done, total or of,
                           {"macro_f1": c.scores.mean_f1, "macs": c.scores.macs.value})
 
-        return score_on_folds(field, self.folds, upto, self.settings, self.ledger, told)
+        return told
 
     def _children(self, field: list[Candidate], generation: int) -> list[Candidate]:
         """New networks within the limits, each a neighbour of one of the best so far. A generation is proposed at
