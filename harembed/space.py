@@ -10,6 +10,7 @@ from typing import Any, Literal
 from harembed.errors import SearchError
 
 Padding = Literal["same", "valid"]
+PADDINGS: tuple[Padding, ...] = ("same", "valid")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
 
 NOISE_WINDOWS = 512
-_SHORT = 0.6  # of the last training's epochs are enough to score a candidate that is no finalist
+_SHORT = 0.5  # of the last training's epochs are enough to score a candidate that is no finalist
 # The parts that a strategy reports, as (begin, share) of the whole search.
 _SEARCH_PARTS = {"super-net": (0.0, 0.35), "scoring": (0.35, 0.15), "refining": (0.5, 0.4), "finals": (0.9, 0.1)}
 THREADS = 2  # of PyTorch; fixed, because another number may round differently

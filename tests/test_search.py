@@ -143,7 +143,7 @@ def candidate(macs: float, *f1: float) -> Candidate:
     arch = Architecture(32, (0,), "same", (TemporalConv(3, 2, int(macs)),), ConvTail(4), 3)
     zero = Figure(0.0, "estimated")
     return Candidate(arch, Scores(Figure(macs, "estimated"), zero, zero, zero, zero,
-                                  tuple(Figure(f, "estimated") for f in f1)))
+                                  final_f1=tuple(Figure(f, "estimated") for f in f1)))
 
 
 def test_choice_prefers_the_cheaper_of_equals():

@@ -18,10 +18,9 @@ from harembed.models.mixed_conv import IDENTITY, MixedConv, Pick, weigh
 from harembed.models.supertails import SuperConvTail, SuperTinyHarTail
 from harembed.nn.gates import ChannelGate
 from harembed.nn.gumbel import argmax_one_hot, gumbel_one_hot
-from harembed.space import Padding, temporal_length
+from harembed.space import PADDINGS, Padding, temporal_length
 
 SENSOR_SPREAD = 0.2  # of the gates on sensor channels, see ChannelGate
-PADDINGS: tuple[Padding, ...] = ("same", "valid")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 1. The super-net learns weights and gates on some training subjects and its architecture on others, under a
    rising price of MACs (bilevel.py). At the end of each rung it proposes networks.
-2. Proposals that no limit forbids are trained from scratch for a few epochs and scored on folds of the
-   training subjects, the better ones on more folds (score.py).
-3. The best are varied for a few generations, judged in the same way (vary.py; not in the paper).
-4. One is chosen (select.py).
+2. Proposals that no limit forbids, and some networks drawn at random (newcomers.py), are trained from scratch for
+   a few epochs and scored on folds of the training subjects, the better ones on a second fold (score.py).
+3. The best are varied for a few generations, judged in the same way (vary.py).
+4. Finalists are trained at full length on every fold; one is chosen (select.py).
+
+Newcomers, generations and finals are not in the paper, which takes the super-net's most likely network.
 
 Test subjects never come in here. Everything that was finished is on disk, so a killed search goes on where it
 was, with the same result as one that was not killed.
@@ -26,6 +28,7 @@ from harembed.rundir import RunDir
 from harembed.search.bilevel import Bilevel, Proposal, Split
 from harembed.search.candidate import Candidate, Ledger, architecture_id, derived_seed
 from harembed.search.executor import Map, workers
+from harembed.search.newcomers import draw
 from harembed.search.result import SearchResult
 from harembed.search.score import (
     cost_scores,
@@ -139,15 +142,15 @@ class _Contest:
     def __init__(self, windows: Windows, settings: SearchSettings, ledger: Ledger, progress: Progress,
                  run: Map) -> None:
         self.folds = min(settings.folds, len(windows.subjects))
-        self.sensors = windows.raw.shape[2]
+        self.shape = windows.raw.shape[1], windows.raw.shape[2], int(windows.y.max()) + 1
         self.settings, self.ledger, self.progress, self.map = settings, ledger, progress, run
 
     def run(self, fitting: list[Candidate]) -> Candidate:
-        """All on the first fold, the better half on the next; generations of neighbours on both; then the
-        finalists on every fold, trained at full length."""
+        """All, newcomers too, on the first fold, the better half on the next; generations of neighbours on both;
+        then the finalists on every fold, trained at full length."""
         s = self.settings
         few = min(2, self.folds)
-        field = self._score("scoring", fitting, 1)
+        field = self._score("scoring", [*fitting, *self._newcomers(fitting)], 1)
         field = self._score("scoring", best_first(field)[: max(len(field) // 2, s.parents)], few)
         for generation in range(s.generations):
             children = self._children(field, generation)
@@ -167,6 +170,20 @@ class _Contest:
 
         return told
 
+    def _newcomers(self, field: list[Candidate]) -> list[Candidate]:
+        """Random networks within the limits that are not in the field."""
+        s = self.settings
+        rng = random.Random(derived_seed(s.seed, "newcomers"))
+        found = {c.id: c for c in field}
+        for _ in range(200 * s.newcomers):
+            if len(found) >= len(field) + s.newcomers:
+                break
+            arch = draw(rng, *self.shape, s.tails)
+            if arch is not None and not violations(cost_scores(arch, s), s):
+                candidate = Candidate(arch, cost_scores(arch, s), {"drawn": "newcomer"})
+                found.setdefault(candidate.id, candidate)
+        return list(found.values())[len(field) :]
+
     def _children(self, field: list[Candidate], generation: int) -> list[Candidate]:
         """New networks within the limits, each a neighbour of one of the best so far. A generation is proposed at
         once, so its members can be scored in any order or side by side."""
@@ -177,7 +194,7 @@ class _Contest:
         children: list[Candidate] = []
         for _ in range(100 * s.children):  # most tries are repetitions or too large; a corner may have no neighbour
             parent = rng.choice(parents)
-            arch = vary(parent.architecture, rng, self.sensors)
+            arch = vary(parent.architecture, rng, self.shape[1])
             if arch is None or architecture_id(arch) in known:
                 continue
             scores = cost_scores(arch, s)

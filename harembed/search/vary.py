@@ -28,12 +28,12 @@ def vary(arch: Architecture, rng: random.Random, sensors: int) -> Architecture |
     for _ in range(rng.choice((1, 1, 2, 3))):
         assert changed is not None
         changed = rng.choice(CHANGES)(changed, rng, sensors)
-        if changed is None or not _fits(changed):
+        if changed is None or not fits(changed):
             return None
     return changed if changed != arch else None
 
 
-def _fits(arch: Architecture) -> bool:
+def fits(arch: Architecture) -> bool:
     """Every kernel fits what is left of the window, and the first stage is not empty or too long."""
     length = arch.window
     behind = arch.tail.convs if isinstance(arch.tail, ConvTail) else ()
@@ -76,6 +76,22 @@ def _drop_layer(arch: Architecture, rng: random.Random, sensors: int) -> Archite
     return replace(arch, convs=_put(arch.convs, rng.randrange(len(arch.convs))))
 
 
+def _change_width(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+    """All filters of the first stage at once: half to one and a half of them."""
+    factor = rng.choice((0.5, 0.7, 1.4))
+    convs = tuple(replace(c, filters=min(max(round(c.filters * factor), 1), LARGEST_FILTERS)) for c in arch.convs)
+    return replace(arch, convs=convs)
+
+
+def _trade_kernels(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+    """One longer kernel for all layers, paid for with filters: about the same MACs."""
+    kernel = rng.choice(KERNELS[1:])
+    mean = sum(c.kernel for c in arch.convs) / len(arch.convs)
+    factor = min((mean / kernel) ** 0.5, 1.0)
+    convs = tuple(TemporalConv(kernel, c.stride, max(round(c.filters * factor), 1)) for c in arch.convs)
+    return replace(arch, convs=convs)
+
+
 def _change_padding(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
     return replace(arch, padding="valid" if arch.padding == "same" else "same")
 
@@ -114,6 +130,6 @@ def _change_tail_conv(arch: Architecture, rng: random.Random, sensors: int) -> A
 
 # How a network may differ from its neighbour, equally likely. A new change is a function and a line.
 CHANGES: tuple[Change, ...] = (
-    _change_kernel, _change_filters, _change_filters, _add_layer, _drop_layer, _change_padding, _change_sensors,
-    _change_fusion, _change_tail_conv, _change_tail_conv,
+    _change_kernel, _change_filters, _change_filters, _change_width, _trade_kernels, _add_layer, _drop_layer,
+    _change_padding, _change_sensors, _change_fusion, _change_tail_conv, _change_tail_conv,
 )

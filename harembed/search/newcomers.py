@@ -1,0 +1,49 @@
+"""Networks drawn from the space at random: what they find, the super-net may have passed by.
+
+Not in Zhou et al. Under a price on MACs a briefly trained super-net turns to kernels of one sample with many
+filters; fewer filters with longer kernels cost the same and may be better. Newcomers compete with its proposals.
+"""
+
+import random
+
+from harembed.models.supernet import stride2_layers
+from harembed.search.vary import KERNELS, LARGEST_FILTERS, fits
+from harembed.space import PADDINGS, Architecture, ConvTail, TemporalConv, TinyHarTail
+
+
+def draw(rng: random.Random, window: int, sensors: int, classes: int, tails: tuple[str, ...]) -> Architecture | None:
+    """A random network; None if a kernel does not fit the window.
+
+    Parameters
+    ----------
+    window : samples
+    sensors : channels of the recording
+    tails : kinds that are allowed, see SuperSpace
+    """
+    convs = _first_stage(rng, window)
+    kept = sensors if rng.random() < 0.6 else rng.randint((sensors + 1) // 2, sensors)
+    arch = Architecture(window, tuple(sorted(rng.sample(range(sensors), kept))), rng.choice(PADDINGS), convs,
+                        _tail(rng, tails), classes)
+    return arch if fits(arch) else None
+
+
+def _first_stage(rng: random.Random, window: int) -> tuple[TemporalConv, ...]:
+    """Decimating layers with now and then one that does not, filters growing with depth (fig. 5b of the paper)."""
+    most = stride2_layers(window)
+    kernels = KERNELS if rng.random() < 0.5 else (rng.choice(KERNELS[1:]),)
+    filters, growth = float(rng.choice((2, 3, 4, 6, 8))), rng.choice((1.0, 1.25, 1.5))
+    convs: list[TemporalConv] = []
+    for _ in range(rng.randint(max(most - 3, 1), most)):
+        convs.append(TemporalConv(rng.choice(kernels), 2, min(round(filters), LARGEST_FILTERS)))
+        if rng.random() < 0.2:
+            convs.append(TemporalConv(rng.choice(kernels), 1, convs[-1].filters))
+        filters *= growth
+    return tuple(convs)
+
+
+def _tail(rng: random.Random, tails: tuple[str, ...]) -> ConvTail | TinyHarTail:
+    # TinyHAR's tail costs several times the cheap one: it gets fewer tries, or all if nothing else is allowed.
+    if "conv" not in tails or ("tinyhar" in tails and rng.random() < 0.15):
+        return TinyHarTail(rng.choice((8, 12, 16, 24)))
+    fusion = rng.choice((12, 16, 24, 32, 48))
+    return ConvTail(fusion, tuple(TemporalConv(rng.choice(KERNELS[:3]), 1, fusion) for _ in range(rng.randint(0, 2))))
