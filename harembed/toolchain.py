@@ -207,4 +207,4 @@ def require_network(timeout_s: float = 3.0) -> None:
         except OSError:
             continue
     raise BuildError("PlatformIO's stock platform must be downloaded, and its registry does not answer.",
-                     "Build without --stock: harembed's own platform needs no network.")
+                     "Build for the board's own environment: harembed's platform needs no network.")
