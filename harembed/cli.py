@@ -193,7 +193,8 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as e:
         # Typer turns Ctrl-C into exit code 130 by itself.
         if isinstance(e, KeyboardInterrupt) or e.code == 130:
-            errors.print("\ninterrupted: finished stages are kept; the same command goes on where it stopped.")
+            errors.print("\ninterrupted: finished stages are kept; the same command goes on where it stopped.",
+                         soft_wrap=True)
             sys.exit(130)
         raise
 

@@ -116,7 +116,9 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
 def test_ctrl_c_ends_with_130_and_no_partial_file(tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen([sys.executable, "-m", "harembed.cli", "search", "--out", str(out)],
-                               stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True)
+                               stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
+                               # A shell that runs the tests in the background has them ignore Ctrl-C.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     deadline = time.monotonic() + 60
     while not (out / "data.json").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
