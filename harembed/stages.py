@@ -115,12 +115,18 @@ def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:
 
 
 def _candidate(c: Candidate) -> dict[str, Any]:
-    """A row of the report; every figure is an estimate or a validation score."""
+    """A row of the report; costs are estimates, scores are of validation subjects."""
     s = c.scores
-    return {"id": c.id, "text": c.architecture.describe(), "macro_f1": s.mean_f1, "finalist": bool(s.final_f1),
-            "trainings": len(s.macro_f1) + len(s.final_f1),
+    return {"id": c.id, "text": c.architecture.describe(), "found_by": _found_by(c.origin), "macro_f1": s.mean_f1,
+            "finalist": bool(s.final_f1), "trainings": len(s.macro_f1) + len(s.final_f1),
             "macs": int(s.macs.value), "parameters": int(s.parameters.value),
             "ram_bytes": int(s.peak_ram_bytes.value)}
+
+
+def _found_by(origin: dict[str, Any]) -> str:
+    if "generation" in origin:
+        return f"generation {origin['generation'] + 1}"
+    return "chance" if origin["drawn"] == "newcomer" else f"super-net, {origin['drawn']}"
 
 
 def architecture(job: Job) -> Architecture:

@@ -49,7 +49,7 @@ def pareto(candidates: Sequence[dict[str, Any]], front: Sequence[str], chosen: s
         axes.axvline(budget / 1e3, color=RED, lw=1, ls="--", label="MAC budget")
     axes.set(xlabel="thousand MACs per inference", ylabel="macro F1 on validation subjects")
     axes.grid(color="#eaecf0", zorder=0)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="best", fontsize=8)
     return _svg(figure)
 
 
