@@ -145,6 +145,7 @@ def run_platformio(project: Path, environment: str) -> str:
     ------
     BuildError    the build failed; `output` of the error is all that was printed
     """
+    project = project.resolve()  # PlatformIO reads a relative core directory from inside the project
     core_dir = project / ".core"
     prepare_platformio_core(core_dir)
     settings = {

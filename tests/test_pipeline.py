@@ -35,7 +35,7 @@ def write_recordings(folder: Path) -> Path:
     return folder
 
 
-def command(folder: Path, recordings: Path) -> list[str]:
+def command(folder: Path | str, recordings: Path) -> list[str]:
     return [sys.executable, "-m", "harembed.cli", "search", "--out", str(folder), "--dataset", f"csv:{recordings}",
             *QUICK]
 
@@ -48,10 +48,11 @@ def recordings(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, recordings) -> tuple[Path, str]:
     """A finished run and its terminal output."""
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    result = subprocess.run(command(folder, recordings), capture_output=True, text=True)
+    root = tmp_path_factory.mktemp("runs")
+    # A relative folder, as most people type it.
+    result = subprocess.run(command("whole", recordings), capture_output=True, text=True, cwd=root)
     assert result.returncode == 0, result.stdout + result.stderr
-    return folder, result.stdout
+    return root / "whole", result.stdout
 
 
 def test_the_report_has_every_documented_key_with_its_provenance(finished):
