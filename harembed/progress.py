@@ -16,7 +16,8 @@ def stage(console: Console, title: str) -> Iterator[Tick]:
     """Show a bar while the body runs, and one line with the last note when it is done."""
     bar = Progress(TextColumn("[bold]{task.description:<11}"), BarColumn(bar_width=28),
                    TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), TextColumn("[dim]left"),
-                   TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console, transient=True)
+                   TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console, transient=True,
+                   disable=not console.is_terminal)
     task = bar.add_task(title, total=None, note="")
     started = time.monotonic()
     last_note = ""
