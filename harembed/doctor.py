@@ -118,7 +118,7 @@ def _host_compiler() -> Check:
 # (program, arguments that print its version, needed for, fix)
 _PROGRAMS = (
     ("qemu-system-arm", ("--version",), "--board mps2_an505", "Type `sudo apt-get install qemu-system-arm`."),
-    ("renode", ("--version",), "--simulator renode", "Unpack a portable release of Renode and add it to PATH."),
+    ("renode", ("--version",), "--on renode", "Unpack a portable release of Renode and add it to PATH."),
     ("openocd", ("--version",), "flashing a board", "Type `sudo apt-get install openocd`."),
     ("pyocd", ("--version",), "flashing a board, instead of openocd", "Type `pip install pyocd`."),
 )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from harembed.report.facts import KEYS
+from harembed.report.html import render
 
 # Small enough for seconds, large enough that every part does real work.
 QUICK = ("--window", "64", "--hop", "16", "--search-epochs", "6", "--float-epochs", "3", "--qat-epochs", "2",
@@ -86,6 +87,20 @@ def test_the_page_refers_to_nothing_outside_itself(finished):
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!["'#]|data:)[^>\s]+""", page)
     assert "<script" not in page
     assert page.count("<svg") >= 6
+
+
+def test_a_target_without_simulator_has_a_page_too(finished):
+    """The host has no flash, no clock and no counts: the page leaves them out."""
+    facts = json.loads((finished[0] / "report.json").read_text())
+    for key in ("instructions", "cycles_modelled", "latency_us", "clock_hz", "cycle_model", "stack_bytes",
+                "peak_ram_simulated_bytes", "flash_bytes", "ram_static_bytes"):
+        facts[key] = None
+    facts["board"] |= {"flash_bytes": None, "ram_bytes": None, "flash_tools": None}
+    facts["sections"], facts["build"]["bin"] = {}, None
+    facts["layers"] = [{**layer, "instructions": None, "cycles_modelled": None} for layer in facts["layers"]]
+    page = render(facts)
+    assert "nothing is said about speed" in page
+    assert "None" not in page
 
 
 def test_the_network_learned(finished):

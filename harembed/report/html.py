@@ -79,12 +79,14 @@ def _classes(facts: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _usage(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the image takes of the board; a host has no limits."""
     board = facts["board"]
-    return [{"name": "flash", "used": facts["flash_bytes"], "limit": board["flash_bytes"]},
-            {"name": "RAM, all static data and the stack", "limit": board["ram_bytes"],
-             "used": facts["ram_static_bytes"] + facts["stack_bytes"]},
-            {"name": "arena against the search's RAM budget", "used": facts["peak_ram_bytes"],
-             "limit": board["ram_budget_bytes"]}]
+    static, stack = facts["ram_static_bytes"], facts["stack_bytes"]
+    rows = [
+        ("flash", facts["flash_bytes"], board["flash_bytes"]),
+        ("RAM, all static data and the stack", None if static is None else static + (stack or 0), board["ram_bytes"]),
+        ("arena against the search's RAM budget", facts["peak_ram_bytes"], board["ram_budget_bytes"])]
+    return [{"name": n, "used": used, "limit": limit} for n, used, limit in rows if used is not None and limit]
 
 
 def _channels(facts: dict[str, Any]) -> list[dict[str, Any]]:
