@@ -27,7 +27,7 @@ from harembed.models import build_model
 from harembed.nn.quant import Mode
 from harembed.progress import Tick
 from harembed.rundir import dump_json, write_atomic
-from harembed.search import STRATEGIES
+from harembed.search import search
 from harembed.search.candidate import Candidate, derived_seed, pareto
 from harembed.search.settings import DESK, SearchSettings
 from harembed.space import Architecture
@@ -73,7 +73,7 @@ def search_network(job: Job, tick: Tick) -> str:
         words = ", ".join(f"{k} {v:,.4g}" for k, v in figures.items() if k in ("train_loss", "macro_f1", "macs"))
         tick(begin + share * done / of, 1.0, f"{part} {done}/{of}: {words}")
 
-    result = STRATEGIES[s.strategy](job.dataset.train, _search_settings(job), job.run, told)
+    result = search(job.dataset.train, _search_settings(job), job.run, told, s.strategy)
     best = result.best
     # Only finalists were trained equally long on the same folds: only they can be compared.
     finalists = [c for c in result.candidates if c.scores.final_f1]

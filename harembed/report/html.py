@@ -38,14 +38,12 @@ def render(facts: dict[str, Any]) -> str:
 def flash_commands(facts: dict[str, Any]) -> list[str]:
     """What to type to bring the image onto the board, one line a tool."""
     flash = facts["board"].get("flash_tools") or {}
-    elf, binary = facts["build"]["elf"], facts["build"]["bin"]
+    elf = facts["build"]["elf"]
     lines = []
     if flash.get("openocd_config"):
         lines.append(f'openocd -f {flash["openocd_config"]} -c "program {elf} verify reset exit"')
     if flash.get("pyocd_target"):
         lines.append(f"pyocd flash --target {flash['pyocd_target']} {elf}")
-    if flash.get("mass_storage_label"):
-        lines.append(f"cp {binary} /media/$USER/{flash['mass_storage_label']}/")
     return lines or ["this target is a program of the host: nothing to flash"]
 
 

@@ -6,10 +6,9 @@ one with the quantisers off, the other with them on. Post-training quantisation 
 chosen and no further training.
 """
 
-import copy
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,17 +39,6 @@ TWINS: dict[type[nn.Module], Callable[[Any, str], nn.Module]] = {
 }
 CALIBRATION_WINDOWS = 512
 RANGES_FROZEN_FROM = 0.75  # share of the fine-tuning after which ranges stay as they are
-
-
-@dataclass(frozen=True, eq=False)
-class Branches:
-    """What fine-tuning yields: three networks of one architecture, in evaluation mode."""
-
-    float_net: QuantNet  # Mode.FLOAT
-    ptq_net: QuantNet  # Mode.INT8: float_net's weights, quantised after training
-    qat_net: QuantNet  # Mode.INT8: trained with quantisation
-    float_history: History
-    qat_history: History
 
 
 def quantise(model: nn.Sequential, std: np.ndarray | None = None) -> QuantNet:
@@ -116,21 +104,3 @@ def fine_tune(net: QuantNet, mode: Mode, x: Tensor, y: Tensor, recipe: Recipe, s
 def fine_tuning(recipe: Recipe, epochs: int, share: float = 0.1) -> Recipe:
     """The recipe of the second phase: `epochs` at a peak of `share` of the learning rate, all else as before."""
     return replace(recipe, epochs=epochs, learning_rate=recipe.learning_rate * share)
-
-
-def branch(model: nn.Sequential, x: Tensor, y: Tensor, recipe: Recipe, seed: int,
-           std: np.ndarray | None = None) -> Branches:
-    """Fine-tune a trained network twice, in floating point and in int8, by the same recipe and seed.
-
-    Parameters
-    ----------
-    model : trained    see harembed.train.loop.train
-    recipe : of the fine-tuning    see fine_tuning
-    std : see quantise
-    """
-    float_net, qat_net = quantise(model, std), quantise(model, std)
-    float_history = fine_tune(float_net, Mode.FLOAT, x, y, recipe, seed)
-    qat_history = fine_tune(qat_net, Mode.INT8, x, y, recipe, seed)
-    ptq_net = copy.deepcopy(float_net)
-    calibrate(ptq_net, x)
-    return Branches(float_net, ptq_net, qat_net, float_history, qat_history)

@@ -11,7 +11,7 @@ import numpy as np
 
 from harembed.errors import GraphError
 from harembed.ir.fixedpoint import quantize_multiplier, requantize
-from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams
+from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams, TensorSpec
 from harembed.ir.ops.base import Case, Op, Prepared
 
 
@@ -58,6 +58,18 @@ def output_length(length: int, kernel: int, stride: int, dilation: int, padding:
     raise GraphError(f"Padding must be 'same' or 'valid', not {padding!r}.")
 
 
+def output_plane(node: Node, x: TensorSpec, w: TensorSpec) -> tuple[tuple[int, int], tuple[int, int]]:
+    """((output height, padding on top), (output width, padding on the left)) of a convolution; the filter has its
+    height and width in axes 1 and 2."""
+    a = node.attrs
+    rows = output_length(x.shape[1], w.shape[1], a.stride[0], a.dilation[0], a.padding)
+    columns = output_length(x.shape[2], w.shape[2], a.stride[1], a.dilation[1], a.padding)
+    if rows[0] < 1 or columns[0] < 1:
+        raise GraphError(f"Node {node.name!r}: a {w.shape[1]}x{w.shape[2]} kernel does not fit into "
+                         f"{x.shape[1]}x{x.shape[2]} with valid padding.")
+    return rows, columns
+
+
 def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
     """Clamp limits of an int8 output under a fused activation (TFLite's CalculateActivationRange)."""
     low, high = -128, 127
@@ -93,12 +105,7 @@ class Conv2D(Op):
         if x is None or w is None or len(x.shape) != 4 or len(w.shape) != 4 or x.shape[3] != w.shape[3]:
             raise GraphError(f"Node {node.name!r}: conv_2d needs input [1,H,W,C] and filter [O,KH,KW,C], got "
                              f"{x and x.shape} and {w and w.shape}.")
-        a = node.attrs
-        oh, _ = output_length(x.shape[1], w.shape[1], a.stride[0], a.dilation[0], a.padding)
-        ow, _ = output_length(x.shape[2], w.shape[2], a.stride[1], a.dilation[1], a.padding)
-        if oh < 1 or ow < 1:
-            raise GraphError(f"Node {node.name!r}: a {w.shape[1]}x{w.shape[2]} kernel does not fit into "
-                             f"{x.shape[1]}x{x.shape[2]} with valid padding.")
+        (oh, _), (ow, _) = output_plane(node, x, w)
         return [(x.shape[0], oh, ow, w.shape[0])]
 
     def prepare(self, graph: IntGraph, node: Node) -> Prepared:
@@ -106,8 +113,7 @@ class Conv2D(Op):
         y = graph[node.outputs[0]]
         a = node.attrs
         assert w.qparams is not None
-        oh, pad_top = output_length(x.shape[1], w.shape[1], a.stride[0], a.dilation[0], a.padding)
-        ow, pad_left = output_length(x.shape[2], w.shape[2], a.stride[1], a.dilation[1], a.padding)
+        (oh, pad_top), (ow, pad_left) = output_plane(node, x, w)
         multiplier, shift = channel_multipliers(x.scale, w.qparams.scale, y.scale, w.shape[0])
         act_min, act_max = activation_range(a.activation, y.scale, y.zero_point)
         params = Conv2DParams(

@@ -13,7 +13,7 @@ from harembed.errors import GraphError
 from harembed.ir.fixedpoint import requantize
 from harembed.ir.graph import GraphBuilder, IntGraph, Kind, Node, QParams
 from harembed.ir.ops.base import Case, Op, Prepared
-from harembed.ir.ops.conv import Conv2DAttrs, activation_range, channel_multipliers, output_length
+from harembed.ir.ops.conv import Conv2DAttrs, activation_range, channel_multipliers, output_length, output_plane
 from harembed.ir.ops.windows import taps
 
 
@@ -52,12 +52,7 @@ class DepthwiseConv2D(Op):
                 or w.shape[3] % x.shape[3] != 0):
             raise GraphError(f"Node {node.name!r}: depthwise_conv_2d needs input [1,H,W,C] and filter [1,KH,KW,C*m], "
                              f"got {x and x.shape} and {w and w.shape}.")
-        a = node.attrs
-        oh, _ = output_length(x.shape[1], w.shape[1], a.stride[0], a.dilation[0], a.padding)
-        ow, _ = output_length(x.shape[2], w.shape[2], a.stride[1], a.dilation[1], a.padding)
-        if oh < 1 or ow < 1:
-            raise GraphError(f"Node {node.name!r}: a {w.shape[1]}x{w.shape[2]} kernel does not fit into "
-                             f"{x.shape[1]}x{x.shape[2]} with valid padding.")
+        (oh, _), (ow, _) = output_plane(node, x, w)
         return [(x.shape[0], oh, ow, w.shape[3])]
 
     def prepare(self, graph: IntGraph, node: Node) -> Prepared:
@@ -65,8 +60,7 @@ class DepthwiseConv2D(Op):
         y = graph[node.outputs[0]]
         a = node.attrs
         assert w.qparams is not None
-        oh, pad_top = output_length(x.shape[1], w.shape[1], a.stride[0], a.dilation[0], a.padding)
-        ow, pad_left = output_length(x.shape[2], w.shape[2], a.stride[1], a.dilation[1], a.padding)
+        (oh, pad_top), (ow, pad_left) = output_plane(node, x, w)
         multiplier, shift = channel_multipliers(x.scale, w.qparams.scale, y.scale, w.shape[3])
         act_min, act_max = activation_range(a.activation, y.scale, y.zero_point)
         params = DepthwiseConv2DParams(
