@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harembed.build import build_firmware, build_host
 from harembed.cost.memory import MemoryPlan, plan_memory
+from harembed.data.recording import vectors
 from harembed.errors import BoardError
 from harembed.export.cbundle import bundle
 from harembed.export.csource import generate
@@ -32,6 +33,7 @@ from harembed.search.candidate import Candidate, derived_seed, pareto
 from harembed.search.settings import DESK, SearchSettings
 from harembed.space import Architecture
 from harembed.train import qat
+from harembed.train.augment import Sensors
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
@@ -95,6 +97,7 @@ def _search_settings(job: Job) -> SearchSettings:
     return SearchSettings(
         seed=s.seed, ram_bytes=job.ram_bytes, macs=s.macs, flash_bytes=job.board.flash_bytes,
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
+        vectors=vectors(job.dataset.info.channels),
         bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
         final_recipe=Recipe(epochs=s.float_epochs), threads=THREADS)
 
@@ -134,11 +137,16 @@ def architecture(job: Job) -> Architecture:
     return Architecture.from_dict(job.run.read_json("search.json")["architecture"])
 
 
-def _tensors(job: Job, arch: Architecture) -> tuple[Tensor, Tensor]:
-    """All training subjects, validation subjects included: after the choice nothing is chosen any more."""
+def _tensors(job: Job) -> tuple[Tensor, Tensor]:
+    """All channels of all training subjects, validation subjects included: after the choice nothing is chosen any
+    more."""
     mean, std = job.statistics
     train_set = job.dataset.train
-    return normalise(train_set.raw, mean, std, arch.channels), torch.from_numpy(train_set.y)
+    return normalise(train_set.raw, mean, std, tuple(range(len(mean)))), torch.from_numpy(train_set.y)
+
+
+def _sensors(job: Job, arch: Architecture) -> Sensors:
+    return Sensors(*job.statistics, vectors(job.dataset.info.channels), arch.channels)
 
 
 def train_float(job: Job, tick: Tick) -> str:
@@ -148,9 +156,9 @@ def train_float(job: Job, tick: Tick) -> str:
     seed = derived_seed(job.settings.seed, "final")
     torch.manual_seed(seed)
     model = build_model(arch)
-    x, y = _tensors(job, arch)
+    x, y = _tensors(job)
     recipe = Recipe(epochs=job.settings.float_epochs)
-    history = train(model, x, y, recipe, seed,
+    history = train(model, x, y, recipe, seed, sensors=_sensors(job, arch),
                     progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
     job.run.write("float.pt", state_to_bytes(model.state_dict()))
@@ -167,17 +175,20 @@ def quantise(job: Job, tick: Tick) -> str:
     model = build_model(arch)
     model.load_state_dict(state_from_bytes(job.run.file("float.pt").read_bytes()))
     model.eval()
-    x, y = _tensors(job, arch)
+    x, y = _tensors(job)
+    sensors = _sensors(job, arch)
     recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
     total = 2 * recipe.epochs
     kept = std[list(arch.channels)]
     float_net, qat_net = qat.quantise(model, kept), qat.quantise(model, kept)
     float_history = qat.fine_tune(float_net, Mode.FLOAT, x, y, recipe, seed,
-                                  lambda e, f: tick(e + 1, total, f"float branch, loss {f['loss']:.3f}"))
+                                  lambda e, f: tick(e + 1, total, f"float branch, loss {f['loss']:.3f}"),
+                                  sensors=sensors)
     qat_history = qat.fine_tune(qat_net, Mode.INT8, x, y, recipe, seed,
-                                lambda e, f: tick(recipe.epochs + e + 1, total, f"int8 branch, loss {f['loss']:.3f}"))
+                                lambda e, f: tick(recipe.epochs + e + 1, total, f"int8 branch, loss {f['loss']:.3f}"),
+                                sensors=sensors)
     float_logits = predict(float_net, _test(job, arch))
-    qat.calibrate(float_net, x)  # from here on it is the post-training quantised network
+    qat.calibrate(float_net, sensors.select(x))  # from here on it is the post-training quantised network
     labels = job.dataset.info.classes
     ptq_graph = lower(float_net, arch, mean, std, labels, "ptq")
     graph = lower(qat_net, arch, mean, std, labels, _name(job))

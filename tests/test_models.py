@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from harembed.data.recording import Channel, vectors
 from harembed.errors import DataError, RunError, SearchError
 from harembed.ir.ops.conv import output_length
 from harembed.models import build_model
 from harembed.nn.attention import SensorAttention, TemporalAggregation
 from harembed.nn.temporal import conv_over_time, same_padding
 from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail, temporal_length
+from harembed.train.augment import Sensors, rotate, rotation_matrices
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
@@ -92,6 +94,28 @@ def test_normalise_keeps_the_order_of_channels() -> None:
     assert x.shape == (2, 1, 2, 4)
     assert x[1, 0, 0].tolist() == [(v - 2.0) / 4.0 for v in (14, 17, 20, 23)]
     assert x[0, 0, 1].tolist() == [v - 1.0 for v in (0, 3, 6, 9)]
+
+
+def test_rotation_turns_whole_vectors_and_nothing_else() -> None:
+    channels = [Channel(name, kind, "g", 1.0) for name, kind in
+                (("t", "temperature"), ("acc_x", "acc"), ("acc_y", "acc"), ("acc_z", "acc"), ("roll_x", "angle"),
+                 ("m.X", "mag"), ("m.Y", "mag"), ("m.Z", "mag"))]
+    assert vectors(channels) == ((1, 2, 3), (5, 6, 7))
+    rng = np.random.default_rng(0)
+    raw = rng.integers(-500, 500, (6, 16, 8)).astype(np.int16)
+    raw[:, :, 5:8] = raw[:, :, 1:4]
+    mean, std = rng.normal(0, 100, 8), rng.uniform(50, 200, 8)
+    x = normalise(raw, mean, std, tuple(range(8)))
+    y = rotate(x, 0.5, torch.Generator().manual_seed(0), Sensors(mean, std, vectors(channels)))
+    counts = y[:, 0].numpy() * std[:, None] + np.round(mean)[:, None]  # [N, C, T]
+    before = raw.transpose(0, 2, 1)
+    assert torch.equal(y[:, :, [0, 4]], x[:, :, [0, 4]])
+    norms = [np.linalg.norm(part[:, 1:4], axis=1) for part in (counts, before)]
+    np.testing.assert_allclose(*norms, rtol=1e-3, atol=0.05)
+    np.testing.assert_allclose(counts[:, 1:4], counts[:, 5:8], atol=0.05)  # one device, one rotation
+    assert np.abs(counts[:, 1:4] - before[:, 1:4]).mean() > 50
+    quarter = rotation_matrices(torch.tensor([[0.0, 0.0, torch.pi / 2]]))[0]
+    torch.testing.assert_close(quarter @ torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]))
 
 
 def test_training_learns_repeats_and_resumes() -> None:

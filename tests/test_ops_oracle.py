@@ -33,6 +33,11 @@ LITERT_STEPS = {
 LITERT_FIRST_TIME_STEPS = {"lstm-gates_saturate": 1}
 # Float gates in a feedback this steep: a difference of one step is multiplied by the next.
 ONNX_STEPS = {"lstm-gates_saturate": 128}
+# Operators whose ONNX form imitates the double rounding: only what float32 cannot hold may differ.
+ONNX_ROUNDS_TWICE = ("conv_2d", "depthwise_conv_2d", "fully_connected", "mean", "batch_matmul")
+# Their ratios of scales are short fractions: many values lie on a tie, which ONNX rounds to even.
+ONNX_TIES = ("fully_connected-per_tensor_double_product", "mean-global", "mean-of_one", "mean-saturating",
+             "batch_matmul-saturating")
 CASES = [pytest.param(op, i, id=f"{op}-{case.name}") for op in OPS for i, case in enumerate(OPS[op].CASES)]
 IN_TFLITE = [p for p in CASES if p.values[0] in TFLITE_OPS]
 WINDOWS = 24
@@ -92,10 +97,13 @@ def test_tflite_round_trip(op: str, index: int) -> None:
 @pytest.mark.parametrize("op, index", [p for p in CASES if p.values[0] in ONNX_OPS])
 def test_onnx_is_within_a_step(op: str, index: int) -> None:
     graph, inputs, expected = computed(op, index)
-    allowed = ONNX_STEPS.get(f"{op}-{OPS[op].CASES[index].name}", 1)
+    name = f"{op}-{OPS[op].CASES[index].name}"
+    allowed = ONNX_STEPS.get(name, 1)
     for actual, e in zip(run_onnx(write_onnx(graph), inputs), expected, strict=True):
         assert actual.shape == e.shape
         assert np.abs(actual.astype(np.int64) - e).max() <= allowed
+        if op in ONNX_ROUNDS_TWICE and name not in ONNX_TIES:
+            assert np.mean(actual != e) < 1e-3
 
 
 @pytest.fixture(scope="session")

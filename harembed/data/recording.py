@@ -28,6 +28,22 @@ class Channel:
         return 32768 * self.lsb
 
 
+def vectors(channels: Sequence[Channel]) -> tuple[tuple[int, int, int], ...]:
+    """Which channels are the x, y and z of one vector: three in a row, of one kind, unit and lsb, whose names end so.
+
+    Returns
+    -------
+    tuple of (x, y, z)    indices into channels
+    """
+    found = []
+    for i in range(len(channels) - 2):
+        three = channels[i : i + 3]
+        alike = {(c.kind, c.unit, c.lsb, c.name[:-1]) for c in three}
+        if len(alike) == 1 and "".join(c.name[-1] for c in three).lower() == "xyz":
+            found.append((i, i + 1, i + 2))
+    return tuple(found)
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """One uninterrupted recording of one person."""

@@ -1,7 +1,8 @@
 """Writes an integer graph as ONNX in QDQ form, and compares what onnxruntime makes of it.
 
-QDQ: every layer stands between DequantizeLinear and QuantizeLinear and computes in float32, so a result may be
-one step beside the integer kernels' where they round a tie or a hair otherwise. Inputs and outputs are the
+QDQ: every layer stands between DequantizeLinear and QuantizeLinear and computes in float32. The double rounding of
+the integer kernels is imitated (OnnxWriter.rounded_twice), so a result is one step beside theirs only where float32
+cannot hold it, or on a tie. Inputs and outputs are the
 graph's integers; the batch is free.
 """
 

@@ -18,7 +18,7 @@ from harembed.search.candidate import architecture_id, derived_seed
 from harembed.search.derive import derive_architecture, derive_weights
 from harembed.search.settings import BilevelSettings
 from harembed.space import Architecture
-from harembed.train.augment import gain_and_offset
+from harembed.train.augment import Sensors, augment
 from harembed.train.recipe import Recipe
 
 DRAWS_PER_SAMPLE = 20  # before a network within the limits is given up
@@ -32,6 +32,7 @@ class Split:
     y: Tensor  # [N] int64
     x_alpha: Tensor  # of held-out subjects, for the architecture
     y_alpha: Tensor
+    sensors: Sensors | None = None  # what the rows of x are
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,7 @@ class Bilevel:
                 alpha_part = next(alpha_batches)
                 x_alpha, y_alpha = self.split.x_alpha[alpha_part], self.split.y_alpha[alpha_part]
                 sums[1] += self._step(self.alpha_optimizer, self._loss(x_alpha, y_alpha, rung, tau, generator))
-            x = gain_and_offset(self.split.x[part], self.recipe.gain, self.recipe.offset, generator)
+            x = augment(self.split.x[part], self.recipe, generator, self.split.sensors)
             sums[0] += self._step(self.weights_optimizer, self._loss(x, self.split.y[part], rung, tau, generator))
             for gate in self.net.gates():
                 gate.clamp()

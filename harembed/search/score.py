@@ -19,10 +19,12 @@ from harembed.search.candidate import Candidate, Figure, Ledger, Scores, derived
 from harembed.search.executor import Map
 from harembed.search.settings import SearchSettings
 from harembed.space import Architecture
+from harembed.train.augment import Sensors
 from harembed.train.loop import normalise, predict, train
 from harembed.train.metrics import scores as classification_scores
 from harembed.train.recipe import Recipe
 
+Vectors = tuple[tuple[int, int, int], ...]
 Told = Callable[[int, int, Candidate], None]
 
 
@@ -34,18 +36,20 @@ class Fold:
     y: Tensor  # [N] int64
     x_val: Tensor
     y_val: np.ndarray  # [M] int64
+    sensors: Sensors
 
 
-def make_folds(windows: Windows, count: int, seed: int) -> list[Fold]:
+def make_folds(windows: Windows, count: int, seed: int, vectors: Vectors) -> list[Fold]:
     """Divide training windows by subject; every subject validates once."""
-    return [make_fold(*parts) for parts in subject_folds(windows, min(count, len(windows.subjects)), seed)]
+    folds = subject_folds(windows, min(count, len(windows.subjects)), seed)
+    return [make_fold(*parts, vectors) for parts in folds]
 
 
-def make_fold(train_part: Windows, held: Windows) -> Fold:
+def make_fold(train_part: Windows, held: Windows, vectors: Vectors) -> Fold:
     mean, std = channel_statistics(train_part)
     channels = tuple(range(train_part.raw.shape[2]))
     return Fold(normalise(train_part.raw, mean, std, channels), torch.from_numpy(train_part.y),
-                normalise(held.raw, mean, std, channels), held.y)
+                normalise(held.raw, mean, std, channels), held.y, Sensors(mean, std, vectors))
 
 
 def cost_scores(arch: Architecture, settings: SearchSettings) -> Scores:
@@ -80,7 +84,7 @@ def train_and_score(folds: list[Fold], arch: Architecture, fold: int, recipe: Re
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(arch)
-    train(model, data.x[:, :, kept], data.y, recipe, seed)
+    train(model, data.x, data.y, recipe, seed, sensors=data.sensors.using(arch.channels))
     predicted = predict(model, data.x_val[:, :, kept]).argmax(1)
     return classification_scores(predicted, data.y_val, arch.classes).macro_f1
 

@@ -58,6 +58,7 @@ class SearchSettings:
     latency_us: float | None = None  # estimated through macs; None is no limit
     cycles_per_mac: float = 5.0  # for latency_us; of small convolutions on a Cortex-M33, estimated
     clock_hz: int = 110_000_000
+    vectors: tuple[tuple[int, int, int], ...] = ()  # channels that are x, y, z of one vector; for augmentation
     paddings: tuple[Padding, ...] = ("same", "valid")
     tails: tuple[str, ...] = ("conv", "tinyhar")
     bilevel: BilevelSettings = DESK

@@ -69,7 +69,7 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
         bilevel = train_supernet(windows, settings, rundir, progress)
     fitting, rejected = sort_out(bilevel.proposals, settings)
     ledger = Ledger(rundir)
-    divide = (windows, settings.folds, derived_seed(settings.seed, "folds"))
+    divide = (windows, settings.folds, derived_seed(settings.seed, "folds"), settings.vectors)
     with workers(settings.processes, make_folds, divide, train_and_score) as run:
         best = _Contest(windows, settings, ledger, progress, run).run(fitting)
     weights = next((p.weights for p in bilevel.proposals if p.id == best.id), None)
@@ -93,11 +93,11 @@ def super_space(windows: Windows, settings: SearchSettings) -> SuperSpace:
 def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, progress: Progress) -> Bilevel:
     """Train the super-net to its end, or on from the last checkpoint."""
     held_seed = derived_seed(settings.seed, "architecture subjects")
-    fold = make_fold(*hold_out_subjects(windows, settings.bilevel.held_out, held_seed))
+    fold = make_fold(*hold_out_subjects(windows, settings.bilevel.held_out, held_seed), settings.vectors)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(settings.seed, "super-net"))
         net = SuperNet(super_space(windows, settings))
-    split = Split(fold.x, fold.y, fold.x_val, torch.from_numpy(fold.y_val))
+    split = Split(fold.x, fold.y, fold.x_val, torch.from_numpy(fold.y_val), fold.sensors)
     bilevel = Bilevel(net, split, settings.bilevel, settings.recipe, settings.seed,
                       settings.live_limit_bytes, settings.macs_target, settings.samples,
                       lambda arch: not violations(cost_scores(arch, settings), settings))

@@ -1,11 +1,86 @@
 """Random changes of training windows that keep their class."""
 
+from dataclasses import dataclass, replace
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from harembed.train.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Sensors:
+    """What the rows of normalised windows are, so that they can be changed as a body or a strap would.
+
+    Attributes
+    ----------
+    mean, std : [C] float    counts, of the normalisation
+    vectors : which rows are the x, y, z of one vector; all belong to one rigid device
+    used : the rows that the network gets, in its order; None is all
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    vectors: tuple[tuple[int, int, int], ...] = ()
+    used: tuple[int, ...] | None = None
+
+    def using(self, channels: tuple[int, ...]) -> "Sensors":
+        """The same sensors for a network with these channels."""
+        return replace(self, used=channels)
+
+    def select(self, x: Tensor) -> Tensor:
+        """[N, 1, C, T] to what the network gets, [N, 1, len(used), T]."""
+        return x if self.used is None else x[:, :, list(self.used)]
+
+
+def augment(x: Tensor, recipe: Recipe, generator: torch.Generator, sensors: Sensors | None = None) -> Tensor:
+    """Turn, select, scale and shift windows as the recipe says.
+
+    Parameters
+    ----------
+    x : [N, 1, C, T] float, normalised, all channels
+    sensors : None leaves out the rotation and the selection
+    """
+    if sensors is not None:
+        if recipe.rotation and sensors.vectors:
+            x = rotate(x, recipe.rotation, generator, sensors)
+        x = sensors.select(x)
+    return gain_and_offset(x, recipe.gain, recipe.offset, generator)
+
+
+def rotate(x: Tensor, angle: float, generator: torch.Generator, sensors: Sensors) -> Tensor:
+    """Turn the device of each window at random: a phone or watch that sits a little differently on the body.
+
+    All vectors of a window turn together. Channels that belong to no vector stay as they are. Rotation needs
+    counts, so the normalisation is undone for it.
+
+    Parameters
+    ----------
+    x : [N, 1, C, T] float, normalised
+    angle : float    radians, standard deviation of each component of the rotation vector
+    """
+    rows = [row for vector in sensors.vectors for row in vector]
+    mean = torch.from_numpy(np.round(sensors.mean[rows])).float().reshape(1, -1, 3, 1)  # rounded as in normalise()
+    std = torch.from_numpy(sensors.std[rows]).float().reshape(1, -1, 3, 1)
+    matrices = rotation_matrices(angle * torch.randn((len(x), 3), generator=generator))
+    counts = x[:, 0, rows].reshape(len(x), -1, 3, x.shape[3]) * std + mean
+    turned = (torch.matmul(matrices[:, None], counts) - mean) / std
+    result = x.clone()
+    result[:, 0, rows] = turned.reshape(len(x), len(rows), x.shape[3])
+    return result
+
+
+def rotation_matrices(vectors: Tensor) -> Tensor:
+    """Rotation vectors [N, 3], radians, to matrices [N, 3, 3]: the exponential of the cross-product matrix."""
+    x, y, z = vectors.unbind(1)
+    zero = torch.zeros_like(x)
+    rows = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1)
+    return torch.linalg.matrix_exp(rows.reshape(-1, 3, 3))
+
 
 def gain_and_offset(x: Tensor, gain: float, offset: float, generator: torch.Generator) -> Tensor:
-    """Scale and shift each channel of each window at random: a sensor worn or calibrated a little differently.
+    """Scale and shift each channel of each window at random: a sensor calibrated a little differently.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harembed.errors import DataError, RunError
-from harembed.train.augment import gain_and_offset
+from harembed.train.augment import Sensors, augment
 from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
 
@@ -63,18 +63,19 @@ def predict(model: nn.Module, x: Tensor, batch: int = 1024) -> np.ndarray:
 def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_val: Tensor | None = None,
           y_val: Tensor | None = None, progress: Callable[[int, Epoch], None] | None = None,
           checkpoint: Callable[[State], None] | None = None, resume: State | None = None,
-          each_epoch: Callable[[int], None] | None = None) -> History:
+          each_epoch: Callable[[int], None] | None = None, sensors: Sensors | None = None) -> History:
     """Train a network in place; it is left in evaluation mode.
 
     Parameters
     ----------
-    x, y : [N, 1, S, T] float32 and [N] int64
+    x, y : [N, 1, S, T] float32 and [N] int64; with `sensors` S counts all recorded channels
     seed : int    of shuffling, augmentation and dropout (not of the initial weights)
     x_val, y_val : optional    scored after every epoch; nothing is chosen by it
     progress : called after every epoch with its number from 0 and its figures
     checkpoint : called after every epoch with all that `resume` needs; see state_to_bytes
     resume : a state that `checkpoint` got, of the same recipe and seed
     each_epoch : called before every epoch with its number (quantisers renew their ranges here)
+    sensors : what the rows of x are and which of them the network gets; None is all, without rotation
 
     Raises
     ------
@@ -99,7 +100,7 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
             each_epoch(epoch)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed * 1_000_003 + epoch)  # dropout draws from the global generator
-            loss = _one_epoch(model, x, y, recipe, optimizer, schedule, seed * 1_000_003 + epoch)
+            loss = _one_epoch(model, x, y, recipe, optimizer, schedule, seed * 1_000_003 + epoch, sensors)
         if not np.isfinite(loss):
             raise RunError(f"Training diverged in epoch {epoch + 1} of {recipe.epochs}: the loss is {loss}.",
                            f"Lower the learning rate (now {recipe.learning_rate:g}) or check the data for outliers.")
@@ -119,7 +120,7 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
 
 
 def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, optimizer: torch.optim.Optimizer,
-               schedule: torch.optim.lr_scheduler.LRScheduler, seed: int) -> float:
+               schedule: torch.optim.lr_scheduler.LRScheduler, seed: int, sensors: Sensors | None) -> float:
     """One pass over all windows in random order; returns the mean loss."""
     generator = torch.Generator().manual_seed(seed)
     model.train()
@@ -127,7 +128,7 @@ def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, optimizer
     parts = torch.randperm(len(x), generator=generator).split(recipe.batch)
     for part in parts:
         if len(part) > 1:  # batch norm has no deviation of a single window
-            batch = gain_and_offset(x[part], recipe.gain, recipe.offset, generator)
+            batch = augment(x[part], recipe, generator, sensors)
             loss = F.cross_entropy(model(batch), y[part], label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

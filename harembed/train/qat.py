@@ -23,6 +23,7 @@ from harembed.nn.quant_attention import QuantSensorAttention, QuantSensorFusion,
 from harembed.nn.quant_layers import QuantConv, QuantDense, QuantDropout, QuantMean, QuantNet
 from harembed.nn.quant_lstm import QuantLstm
 from harembed.nn.temporal import ConvNorm, MeanOverTime
+from harembed.train.augment import Sensors
 from harembed.train.loop import History, State, train
 from harembed.train.recipe import Recipe
 
@@ -87,7 +88,8 @@ def calibrate(net: QuantNet, x: Tensor, windows: int = CALIBRATION_WINDOWS) -> N
 
 def fine_tune(net: QuantNet, mode: Mode, x: Tensor, y: Tensor, recipe: Recipe, seed: int,
               progress: Callable[[int, dict[str, float]], None] | None = None,
-              checkpoint: Callable[[State], None] | None = None, resume: State | None = None) -> History:
+              checkpoint: Callable[[State], None] | None = None, resume: State | None = None,
+              sensors: Sensors | None = None) -> History:
     """Train a folded network on, in floating point or with fake quantisation; in place.
 
     In Mode.INT8 the ranges are chosen anew before each epoch until RANGES_FROZEN_FROM of them, then stay.
@@ -96,9 +98,10 @@ def fine_tune(net: QuantNet, mode: Mode, x: Tensor, y: Tensor, recipe: Recipe, s
 
     def renew(epoch: int) -> None:
         if mode is Mode.INT8 and (epoch == 0 or epoch < RANGES_FROZEN_FROM * recipe.epochs):
-            calibrate(net, x)
+            calibrate(net, x if sensors is None else sensors.select(x))
 
-    return train(net, x, y, recipe, seed, progress=progress, checkpoint=checkpoint, resume=resume, each_epoch=renew)
+    return train(net, x, y, recipe, seed, progress=progress, checkpoint=checkpoint, resume=resume, each_epoch=renew,
+                 sensors=sensors)
 
 
 def fine_tuning(recipe: Recipe, epochs: int, share: float = 0.1) -> Recipe:

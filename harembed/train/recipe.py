@@ -20,6 +20,7 @@ class Recipe:
     label_smoothing: float = 0.1  # share of the target spread over all classes
     dropout: float = 0.3
     gain: float = 0.3  # standard deviation of a random factor around 1, per window and channel
+    rotation: float = 0.2  # radians, standard deviation of the turn about each axis, per window and device
     offset: float = 0.3  # standard deviation of a random shift, per window and channel, of the normalised signal
 
     def to_dict(self) -> dict[str, Any]:

@@ -37,7 +37,8 @@ def _write_conv(w: OnnxWriter, node: Node, depthwise: bool) -> None:
     kernel = f.shape[1:3]
     y = w.op("Conv", *inputs, kernel_shape=kernel, strides=a.stride, dilations=a.dilation,
              pads=_pads(w, node, kernel, a.dilation), group=x.shape[3] if depthwise else 1)
-    w.quantise(w.op("Transpose", w.activation(y, a.activation), perm=TO_NHWC), node.outputs[0])
+    y = w.activation(w.rounded_twice(y, node, 2), a.activation)
+    w.quantise(w.op("Transpose", y, perm=TO_NHWC), node.outputs[0])
 
 
 def write_conv_2d(w: OnnxWriter, node: Node) -> None:
@@ -57,7 +58,7 @@ def write_fully_connected(w: OnnxWriter, node: Node) -> None:
     bias = w.graph[node.inputs[2]].data if node.inputs[2] else None
     if bias is not None:
         y = w.op("Add", y, w.bias(bias, x.scale, f.qparams.scale))
-    w.quantise(w.activation(y, node.attrs.activation), node.outputs[0])
+    w.quantise(w.activation(w.rounded_twice(y, node), node.attrs.activation), node.outputs[0])
 
 
 def _write_pool(w: OnnxWriter, node: Node, op_type: str) -> None:
@@ -78,7 +79,7 @@ def write_max_pool_2d(w: OnnxWriter, node: Node) -> None:
 
 def write_mean(w: OnnxWriter, node: Node) -> None:
     y = w.op("ReduceMean", w.real(node.inputs[0]), axes=node.attrs.axes, keepdims=int(node.attrs.keep_dims))
-    w.quantise(y, node.outputs[0])
+    w.quantise(w.rounded_twice(y, node), node.outputs[0])
 
 
 def write_relu(w: OnnxWriter, node: Node) -> None:

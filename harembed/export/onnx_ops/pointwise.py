@@ -43,4 +43,4 @@ def _matrix(w: OnnxWriter, tensor: str, transposed: bool) -> str:
 def write_batch_matmul(w: OnnxWriter, node: Node) -> None:
     lhs, rhs = node.inputs
     y = w.op("MatMul", _matrix(w, lhs, node.attrs.adj_x), _matrix(w, rhs, node.attrs.adj_y))
-    w.quantise(y, node.outputs[0])
+    w.quantise(w.rounded_twice(y, node), node.outputs[0])

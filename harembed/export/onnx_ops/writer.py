@@ -8,6 +8,7 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from harembed.ir.graph import IntGraph, Node, TensorSpec
+from harembed.ir.ops import OPS
 
 
 class OnnxWriter:
@@ -76,6 +77,26 @@ class OnnxWriter:
     def rounded(self, value: str, spec: TensorSpec, output: str | None = None) -> str:
         """Round a float value into the integers of `spec`."""
         return self.op("QuantizeLinear", value, self.scale(spec), self.zero_point(spec), output=output)
+
+    def rounded_twice(self, value: str, node: Node, channel_axes_behind: int = 0) -> str:
+        """Move floats so that one rounding gives what the integer kernel's two give.
+
+        That kernel rounds acc * multiplier / 2^31 first and divides by 2^n then, n bits to the right, rounding
+        half away from zero. So a value steps up from .5 - 2^-(n+1) on, not from .5: in a layer of small n one
+        integer in a hundred. Here the value is moved away from zero by that 2^-(n+1).
+
+        Parameters
+        ----------
+        value : floats before the activation and the quantisation of the node's output
+        channel_axes_behind : axes behind that of the channels, 0 where they are last, 2 in NCHW
+        """
+        params = OPS[node.op].prepare(self.graph, node).params
+        right = -np.atleast_1d(params.shift).astype(np.int64)
+        offset = np.where(right > 0, 0.5 ** (right + 1), 0.0) * self.graph[node.outputs[0]].scale
+        step = self.constant(offset.astype(np.float32).reshape(-1, *(1,) * channel_axes_behind), "half_bit")
+        if getattr(node.attrs, "activation", "none") == "none":
+            step = self.op("Mul", self.op("Sign", value), step)
+        return self.op("Add", value, step)  # a relu makes 0 of what is negative
 
     def activation(self, value: str, kind: str) -> str:
         """Apply a fused activation to floats."""
