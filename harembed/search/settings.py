@@ -63,9 +63,9 @@ class SearchSettings:
     tails: tuple[str, ...] = ("conv", "tinyhar")
     bilevel: BilevelSettings = DESK
     samples: int = 8  # networks drawn from alpha at the end of each rung, besides the most likely one
-    candidates: int = 12  # networks that are trained and scored, at most
+    candidates: int = 6  # proposals of the super-net that are trained and scored, at most
     filters: tuple[int, int] = (8, 16)  # of the super-net's first and last layer
-    newcomers: int = 10  # networks drawn at random that compete with these (newcomers.py); 0 as in the paper
+    newcomers: int = 18  # networks drawn at random that compete with these (newcomers.py); 0 as in the paper
     entrants: int = 6  # of all these, after one short training each, that are trained at full length
     generations: int = 3  # rounds in which the best networks are varied (vary.py); 0 as in the paper
     children: int = 4  # new networks of a generation
