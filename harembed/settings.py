@@ -28,7 +28,7 @@ class RunSettings(BaseModel):
     beta1: float | None = Field(None, ge=0, description="weight of the complexity loss (eq. 10); default: 0.3")
     beta2: float = Field(1.0, ge=0, description="weight of the memory loss (eq. 10)")
     search_epochs: int | None = Field(None, gt=0, description="of each super-net; default: by size of the data")
-    float_epochs: int = Field(40, gt=0, description="of the final training before the branches")
+    float_epochs: int = Field(80, gt=0, description="of the final training before the branches")
     qat_epochs: int = Field(16, gt=0, description="of each branch: float and quantisation-aware")
     window: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     hop: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")

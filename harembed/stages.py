@@ -39,7 +39,8 @@ from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
 
 NOISE_WINDOWS = 512
-_SHORT = 0.5  # of the last training's epochs are enough to tell a hopeless candidate
+# Shares of the last training's epochs: enough to tell a hopeless candidate, and to rank good ones.
+_SHORT, _FULL = 0.25, 0.5
 # The parts that a strategy reports, as (begin, share) of the whole search.
 _SEARCH_PARTS = {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (0.35, 0.2), "refining": (0.55, 0.2),
                  "finals": (0.75, 0.25)}
@@ -101,7 +102,7 @@ def _search_settings(job: Job) -> SearchSettings:
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels),
         bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
-        final_recipe=Recipe(epochs=s.float_epochs), threads=THREADS)
+        final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), threads=THREADS)
 
 
 def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:

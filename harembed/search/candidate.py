@@ -28,7 +28,7 @@ class Scores:
     Attributes
     ----------
     macro_f1 : of short trainings, one entry per fold of validation subjects, in the order of the folds; a fraction
-    final_f1 : of trainings as long as the last one, repeated on every fold; finalists only
+    final_f1 : of full trainings: entrants on the first folds, finalists repeatedly on every fold
     peak_ram_bytes : the largest live set
     flash_bytes : constants of the network: weights, biases, requantisation
     """

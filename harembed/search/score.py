@@ -97,8 +97,8 @@ def screen(candidates: list[Candidate], settings: SearchSettings, ledger: Ledger
 
 def score_fully(candidates: list[Candidate], trials: int, settings: SearchSettings, folds: int, ledger: Ledger,
                 run: Map, progress: Told) -> list[Candidate]:
-    """Train every candidate as long as the last training will, for the first `trials` of all pairs of fold and
-    repeat. Among good networks a short training says nothing: it prefers those that learn quickly."""
+    """Train every candidate by the full recipe for the first `trials` of all pairs of fold and repeat. Among good
+    networks a short training says nothing: it prefers those that learn quickly."""
     pairs = [(f, r) for r in range(settings.final_repeats) for f in range(folds)]
     return _score(candidates, "final_f1", pairs[:trials], settings.final_recipe, settings, ledger, run, progress)
 

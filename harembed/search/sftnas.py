@@ -4,7 +4,7 @@
    rising price of MACs (bilevel.py). At the end of each rung it proposes networks.
 2. Proposals that no limit forbids, and some networks drawn at random (newcomers.py), are trained from scratch for
    a few epochs and scored on a fold of the training subjects; the better ones are entrants (score.py).
-3. Entrants are trained at full length on two folds. The best are varied for a few generations, whose members are
+3. Entrants are trained twice as long, on two folds. The best are varied for a few generations, whose members are
    judged in the same way (vary.py).
 4. Finalists are trained several times on every fold; one is chosen (select.py).
 
