@@ -56,7 +56,8 @@ class Probes:
         if self.raw is not None:
             assert graph.input_spec is not None
             first = (graph.input_spec.quantise(self.raw),)
-        return tuple(np.concatenate([a.reshape(len(a), *b.shape[1:]), b]) for a, b in zip(first, self.made, strict=True))
+        return tuple(np.concatenate([a.reshape(len(a), *b.shape[1:]), b])
+                     for a, b in zip(first, self.made, strict=True))
 
 
 class Job:

@@ -7,6 +7,7 @@ import jinja2
 from harembed.report import charts
 from harembed.resources import resource_dir
 
+LONGEST_LABEL = 20  # characters, of a buffer
 ARITHMETICS = (("float", "float32, batch-norm folded, trained as long as int8"),
                ("ptq", "int8 by calibration alone, no training"),
                ("int8", "int8 after quantisation-aware training: what the firmware computes"))
@@ -73,11 +74,18 @@ def _charts(facts: dict[str, Any]) -> dict[str, Any]:
     plan = facts["memory_plan"]
     layers = [x for x in facts["layers"] if x["instructions"]]
     return {
-        "memory": Markup(charts.memory(plan["buffers"], facts["peak_ram_bytes"],
+        "memory": Markup(charts.memory(_labelled(plan["buffers"], facts["layers"]), facts["peak_ram_bytes"],
                                        [x["name"] for x in facts["layers"]])),
         "instructions": Markup(charts.layer_bars([x["name"] for x in layers], [x["instructions"] for x in layers],
                                                  "instructions")) if layers else "",
     }
+
+
+def _labelled(buffers: list[dict[str, Any]], layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Buffers under names that fit into a picture: converters name a tensor after all that was fused into it."""
+    writers = {layer["output"]: layer["name"] for layer in layers}
+    return [{**b, "name": b["name"] if len(b["name"]) <= LONGEST_LABEL else
+             writers.get(b["name"], f"{b['name'][:LONGEST_LABEL]}…")} for b in buffers]
 
 
 def _classes(facts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -34,7 +34,8 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
             f"post-training int8 {facts['macro_f1_ptq']:.4f}", "macro_f1_int8"))
     rows += [
         ("size", f"{facts['macs']:,} MACs   {facts['parameters']:,} parameters", "macs"),
-        ("peak RAM", f"{facts['peak_ram_bytes']:,} bytes by plan, {facts['peak_ram_elf_bytes']:,} in the ELF",
+        ("peak RAM", f"{facts['peak_ram_bytes']:,} bytes by plan (lower bound "
+         f"{facts['peak_ram_lower_bound_bytes']:,}), {facts['peak_ram_elf_bytes']:,} in the ELF",
          "peak_ram_bytes"),
     ]
     if facts["peak_ram_simulated_bytes"] is not None:
