@@ -110,9 +110,11 @@ def compile_model(
 ) -> None:
     """Compile any int8 .tflite: C, firmware, simulation, proof of equal bits, report. Needs no training data.
 
-    200 random inputs over the full range, the constant extremes and those of --inputs go through TFLM, the C on
-    the host, QEMU and the simulated board; all outputs must be equal. An operator that is not supported is named,
-    and nothing is written. A killed run resumes with the same command.
+    200 random inputs, the constant extremes and those of --inputs go through
+    TFLM, the C on the host, QEMU and the simulated board: all outputs must agree.
+
+    An operator that is not supported is named, and nothing is written.
+    A killed run resumes with the same command.
     """
     from harembed import pipeline
 

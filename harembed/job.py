@@ -106,5 +106,5 @@ class Job:
         raise NotImplementedError
 
     def oracle_files(self) -> tuple[tuple[str, str, bytes], ...]:
-        """(name, title, .tflite) of what TFLM must compute alike; the first is for LiteRT, too."""
+        """(name, title, .tflite) of what TFLM must compute alike; the last is for LiteRT, too."""
         return (("tflm", "TFLM interpreter", write_tflite(self.graph)),)

@@ -139,9 +139,6 @@ def open_run(folder: Path, data_root: Path | None, console: Console) -> Job:
     RunError    the folder holds none, or it did not come as far
     """
     run = RunDir(folder)
-    if not run.has("run.toml"):
-        raise RunError(f"{folder} holds no run.", "Make one: `harembed search --out DIR`, or "
-                       "`harembed compile model.tflite --out DIR`.")
     settings = stored_settings(run.file("run.toml"))
     again = "compile MODEL" if isinstance(settings, CompileSettings) else "search"
     for name, title in (("graph.json", "Quantise or Import"), *((s.file, s.title) for s in TO_FIRMWARE)):

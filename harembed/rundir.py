@@ -75,8 +75,8 @@ class RunDir:
         try:
             return json.loads(self.file(name).read_text())
         except FileNotFoundError as e:
-            raise RunError(f"Run {self.path} has no {name}.", f"Run `harembed search --out {self.path}` "
-                           "to make what is missing.") from e
+            raise RunError(f"Run {self.path} has no {name}.", "Run the command again that made the folder: it makes "
+                           "what is missing.") from e
         except json.JSONDecodeError as e:
             raise RunError(f"{self.file(name)} is not valid JSON: {e}.", "Delete it; the stage runs again.") from e
 

@@ -95,8 +95,11 @@ def stored_settings(path: Path) -> RunSettings | CompileSettings:
 
     Raises
     ------
-    RunError    the file is damaged
+    RunError    there is none, or it is damaged
     """
+    if not path.is_file():
+        raise RunError(f"{path.parent} holds no run.", "Make one: `harembed search --out DIR`, or "
+                       "`harembed compile model.tflite --out DIR`.")
     try:
         values = tomllib.loads(path.read_text())
         if values.get("verb") == "compile":

@@ -88,7 +88,7 @@ class _Reader:
             raise GraphError(f"{where} is not supported.", f"Supported: {', '.join(sorted(_OUR_NAMES))}.")
         op = _OUR_NAMES[builtin]
         found = FileOperator(
-            where=where, options=node.options,
+            where=where, builtin=builtin, options=node.options,
             inputs=tuple(None if i < 0 else self._tensor(i, where) for i in node.inputs),
             outputs=tuple(self._tensor(i, where) for i in node.outputs),
             intermediates=tuple(self._tensor(i, where, intermediate=True) for i in node.intermediates),
@@ -151,6 +151,8 @@ class _Reader:
             raise GraphError(f"{what} has shape {tensor.shape}.", "Convert with fixed shapes.")
         content = self._content(tensor, what, dtype)
         qparams = _qparams(tensor.quantization, tensor.shape, dtype, what)
+        if content is not None and tensor.is_variable:
+            raise GraphError(f"{what} is a variable that holds a constant: damaged file.")
         if content is None:
             _check_activation(what, dtype, tensor.shape, qparams)
         kind = Kind.CONSTANT if content is not None else Kind.STATE if tensor.is_variable else Kind.ACTIVATION
@@ -203,8 +205,10 @@ def _qparams(table: FileQuantization | None, shape: tuple[int, ...], dtype: DTyp
         return None
     if table.blockwise:
         raise GraphError(f"{what} is quantised by blocks.", "Quantise per tensor or per channel.")
-    zero_points = table.zero_point.tolist() or [0]
     scales = tuple(table.scale.tolist())
+    zero_points = table.zero_point.tolist() or ([0] if dtype is DType.INT32 else [])
+    if len(zero_points) not in (1, len(scales)):
+        raise GraphError(f"{what} has {len(scales)} scales and {len(zero_points)} zero points: damaged file.")
     if len(scales) == 1:
         limits = np.iinfo(dtype.numpy)
         if not limits.min <= zero_points[0] <= limits.max:
@@ -212,9 +216,11 @@ def _qparams(table: FileQuantization | None, shape: tuple[int, ...], dtype: DTyp
         return QParams(scales, int(zero_points[0]))
     if any(zero_points):
         raise GraphError(f"{what} has per-channel zero points other than 0.")
-    if not 0 <= table.dimension < len(shape) or shape[table.dimension] != len(scales):
-        raise GraphError(f"{what} of shape {shape} has {len(scales)} scales along axis {table.dimension}.")
-    return QParams(scales, 0, table.dimension)
+    # Older converters give a bias the axis of its depthwise filter.
+    axis = 0 if dtype is DType.INT32 and len(shape) == 1 else table.dimension
+    if not 0 <= axis < len(shape) or shape[axis] != len(scales):
+        raise GraphError(f"{what} of shape {shape} has {len(scales)} scales along axis {axis}.")
+    return QParams(scales, 0, axis)
 
 
 def _check_shifts(where: str, params: Any) -> None:

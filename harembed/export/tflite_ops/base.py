@@ -11,6 +11,9 @@ from harembed.errors import GraphError
 from harembed.ir.graph import DType, IntGraph, Node, TensorSpec
 
 LARGEST_STEP = 32767  # of strides, dilations and windows: no index of a kernel can leave int32
+# Operators whose table of options has another name than the operator.
+OPTIONS = {**dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), "Pool2DOptionsT"),
+           **dict.fromkeys(("MEAN", "SUM"), "ReducerOptionsT")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,7 @@ class FileOperator:
     """One operator as found in a file, with its tensors resolved."""
 
     where: str  # "operator 3 (CONV_2D)", for messages
+    builtin: str  # name in the schema's BuiltinOperator
     inputs: tuple[TensorSpec | None, ...]
     outputs: tuple[TensorSpec, ...]
     options: Any
@@ -136,7 +140,8 @@ class FileOperator:
         ------
         GraphError    if the file has no options for this operator, options of another one, or no finite number
         """
-        if not hasattr(self.options, name):
+        table = OPTIONS.get(self.builtin, f"{self.builtin.replace('_', '')}OptionsT")
+        if type(self.options).__name__.lower() != table.lower() or not hasattr(self.options, name):
             raise GraphError(f"{self.where}: the file holds no option {name!r} for it.",
                              "The file is damaged, or written by a tool that skips the options.")
         value = getattr(self.options, name)

@@ -49,7 +49,12 @@ def _read_conv(op: FileOperator) -> tuple[tuple[str, ...], Conv2DAttrs]:
 
 
 def _read_depthwise(op: FileOperator) -> tuple[tuple[str, ...], Conv2DAttrs]:
-    return _read_sliding(op, 3)
+    names, attrs = _read_sliding(op, 3)
+    x, channels = op.inputs[0], op.constant(1).shape[3]
+    if x is None or op.option("depthMultiplier") * x.shape[-1] != channels:
+        raise GraphError(f"{op.where}: a depth multiplier of {op.option('depthMultiplier')} does not lead from "
+                         f"{x.shape[-1] if x else 0} channels to {channels}: damaged file.")
+    return names, attrs
 
 
 def _read_sliding(op: FileOperator, channel_axis: int) -> tuple[tuple[str, ...], Conv2DAttrs]:
