@@ -106,6 +106,8 @@ def rewrite(data: bytearray, rng: np.random.Generator, files: list[bytes]) -> by
 
 
 def change_field(owner: Any, rng: np.random.Generator) -> None:
+    if not vars(owner):
+        return
     name = str(rng.choice(sorted(vars(owner))))
     value = getattr(owner, name)
     if isinstance(value, bool):
