@@ -28,9 +28,10 @@ from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
 
 NOISE_WINDOWS = 512
-_SHORT = 0.5  # of the last training's epochs are enough to score a candidate that is no finalist
+_SHORT = 0.5  # of the last training's epochs are enough to tell a hopeless candidate
 # The parts that a strategy reports, as (begin, share) of the whole search.
-_SEARCH_PARTS = {"super-net": (0.0, 0.35), "scoring": (0.35, 0.15), "refining": (0.5, 0.4), "finals": (0.9, 0.1)}
+_SEARCH_PARTS = {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (0.35, 0.2), "refining": (0.55, 0.2),
+                 "finals": (0.75, 0.25)}
 THREADS = 2  # of PyTorch; fixed, because another number may round differently
 
 
@@ -66,12 +67,13 @@ def search_network(job: SearchJob, tick: Tick) -> str:
 
     result = search(job.dataset.train, _search_settings(job), job.run, told, s.strategy)
     best = result.best
-    # Only finalists were trained equally long on the same folds: only they can be compared.
-    finalists = [c for c in result.candidates if c.scores.final_f1]
+    # Only finalists were trained equally often on the same folds: only they can be compared.
+    trials = len(best.scores.final_f1)
+    finalists = [c for c in result.candidates if len(c.scores.final_f1) == trials]
     job.run.write_json("search.json", {
         "settings": {**s.model_dump(), "ram": job.ram_bytes}, "chosen": best.id,
         "front": [c.id for c in pareto(finalists, lambda c: c.scores.macs.value)],
-        "curves": _search_curves(result.history), "candidates": [_candidate(c) for c in result.candidates],
+        "curves": _search_curves(result.history), "candidates": [_candidate(c, trials) for c in result.candidates],
         "rejected": result.rejected, "architecture": best.architecture.to_dict()})
     return f"{len(result.candidates)} candidates; {best.architecture.describe()}"
 
@@ -106,11 +108,11 @@ def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:
     ]
 
 
-def _candidate(c: Candidate) -> dict[str, Any]:
+def _candidate(c: Candidate, trials: int) -> dict[str, Any]:
     """A row of the report; costs are estimates, scores are of validation subjects."""
     s = c.scores
     return {"id": c.id, "text": c.architecture.describe(), "found_by": _found_by(c.origin), "macro_f1": s.mean_f1,
-            "finalist": bool(s.final_f1), "trainings": len(s.macro_f1) + len(s.final_f1),
+            "finalist": len(s.final_f1) == trials, "trainings": len(s.macro_f1) + len(s.final_f1),
             "macs": int(s.macs.value), "parameters": int(s.parameters.value),
             "ram_bytes": int(s.peak_ram_bytes.value)}
 

@@ -25,11 +25,11 @@ from harembed.harness.client import Device
 from harembed.harness.instruction_counts import decode
 from harembed.harness.l552_registers import Registers
 from harembed.harness.measure import bench
+from harembed.harness.process import free_port
 from harembed.harness.protocol import Frame, Parser, Type
 from harembed.harness.renode import missing_reason
 from harembed.harness.simulate import simulate_board
 from harembed.harness.simulator_l552 import SimulatedL552
-from harembed.harness.simulator_qemu import free_port
 from harembed.harness.transport import ProcessTransport, open_port
 from harembed.harness.validate import random_inputs, validate, validate_inputs
 from harembed.ir.graph import GraphBuilder, Kind, QParams

@@ -89,19 +89,18 @@ def train_and_score(folds: list[Fold], arch: Architecture, fold: int, recipe: Re
     return classification_scores(predicted, data.y_val, arch.classes).macro_f1
 
 
-def score_on_folds(candidates: list[Candidate], upto: int, settings: SearchSettings, ledger: Ledger, run: Map,
-                   progress: Told) -> list[Candidate]:
-    """Score every candidate on the first `upto` folds by short trainings."""
-    return _score(candidates, "macro_f1", [(f, 0) for f in range(upto)], settings.recipe, settings, ledger, run,
-                  progress)
+def screen(candidates: list[Candidate], settings: SearchSettings, ledger: Ledger, run: Map,
+           progress: Told) -> list[Candidate]:
+    """Score every candidate on the first fold by a short training: enough to tell the hopeless."""
+    return _score(candidates, "macro_f1", [(0, 0)], settings.recipe, settings, ledger, run, progress)
 
 
-def score_finalists(candidates: list[Candidate], folds: int, settings: SearchSettings, ledger: Ledger, run: Map,
-                    progress: Told) -> list[Candidate]:
-    """Train the finalists as long as the last training will, several times on every fold: short trainings prefer
-    networks that learn quickly."""
-    trials = [(f, r) for r in range(settings.final_repeats) for f in range(folds)]
-    return _score(candidates, "final_f1", trials, settings.final_recipe, settings, ledger, run, progress)
+def score_fully(candidates: list[Candidate], trials: int, settings: SearchSettings, folds: int, ledger: Ledger,
+                run: Map, progress: Told) -> list[Candidate]:
+    """Train every candidate as long as the last training will, for the first `trials` of all pairs of fold and
+    repeat. Among good networks a short training says nothing: it prefers those that learn quickly."""
+    pairs = [(f, r) for r in range(settings.final_repeats) for f in range(folds)]
+    return _score(candidates, "final_f1", pairs[:trials], settings.final_recipe, settings, ledger, run, progress)
 
 
 def _with_trials(candidate: Candidate, field: str, trials: tuple[Figure, ...]) -> Candidate:

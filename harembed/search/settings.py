@@ -63,18 +63,19 @@ class SearchSettings:
     tails: tuple[str, ...] = ("conv", "tinyhar")
     bilevel: BilevelSettings = DESK
     samples: int = 8  # networks drawn from alpha at the end of each rung, besides the most likely one
-    candidates: int = 12  # networks that are trained and scored, at most
+    candidates: int = 6  # proposals of the super-net that are trained and scored, at most
     filters: tuple[int, int] = (8, 16)  # of the super-net's first and last layer
-    newcomers: int = 10  # networks drawn at random that compete with these (newcomers.py); 0 as in the paper
-    generations: int = 4  # rounds in which the best networks are varied (vary.py); 0 as in the paper
-    children: int = 6  # new networks of a generation
+    newcomers: int = 18  # networks drawn at random that compete with these (newcomers.py); 0 as in the paper
+    entrants: int = 6  # of all these, after one short training each, that are trained at full length
+    generations: int = 3  # rounds in which the best networks are varied (vary.py); 0 as in the paper
+    children: int = 4  # new networks of a generation
     parents: int = 4  # networks that a generation descends from
     folds: int = 3  # divisions of the training subjects that a finalist is scored on
-    finalists: int = 5  # are trained at full length, on every fold
+    finalists: int = 4  # are trained several times on every fold
     final_repeats: int = 2  # trainings of a finalist on a fold
     standard_errors: float = 0.25  # a cheaper network is taken if its score is within so many of the best one's
-    recipe: Recipe = field(default_factory=lambda: Recipe(epochs=20))  # of scoring
-    final_recipe: Recipe = field(default_factory=Recipe)  # of scoring finalists: that of the last training
+    recipe: Recipe = field(default_factory=lambda: Recipe(epochs=20))  # of the short trainings
+    final_recipe: Recipe = field(default_factory=Recipe)  # of all others: that of the last training
     threads: int = 2  # of PyTorch in the super-net; another number may round differently
     processes: int = 2  # that score candidates, one thread each; any number gives the same result
 

@@ -3,9 +3,10 @@
 1. The super-net learns weights and gates on some training subjects and its architecture on others, under a
    rising price of MACs (bilevel.py). At the end of each rung it proposes networks.
 2. Proposals that no limit forbids, and some networks drawn at random (newcomers.py), are trained from scratch for
-   a few epochs and scored on folds of the training subjects, the better ones on a second fold (score.py).
-3. The best are varied for a few generations, judged in the same way (vary.py).
-4. Finalists are trained at full length on every fold; one is chosen (select.py).
+   a few epochs and scored on a fold of the training subjects; the better ones are entrants (score.py).
+3. Entrants are trained at full length on two folds. The best are varied for a few generations, whose members are
+   judged in the same way (vary.py).
+4. Finalists are trained several times on every fold; one is chosen (select.py).
 
 Newcomers, generations and finals are not in the paper, which takes the super-net's most likely network.
 
@@ -34,8 +35,8 @@ from harembed.search.score import (
     cost_scores,
     make_fold,
     make_folds,
-    score_finalists,
-    score_on_folds,
+    score_fully,
+    screen,
     train_and_score,
     violations,
 )
@@ -146,22 +147,26 @@ class _Contest:
         self.settings, self.ledger, self.progress, self.map = settings, ledger, progress, run
 
     def run(self, fitting: list[Candidate]) -> Candidate:
-        """All, newcomers too, on the first fold, the better half on the next; generations of neighbours on both;
-        then the finalists on every fold, trained at full length."""
+        """All, newcomers too, by a short training; entrants and generations of neighbours of the best by one or two
+        full ones; finalists by one for every fold and repeat."""
         s = self.settings
-        few = min(2, self.folds)
-        field = self._score("scoring", [*fitting, *self._newcomers(fitting)], 1)
-        field = self._score("scoring", best_first(field)[: max(len(field) // 2, s.parents)], few)
+        everybody = [*fitting, *self._newcomers(fitting)]
+        screened = screen(everybody, s, self.ledger, self.map, self._told("scoring"))
+        field = self._score("entrants", best_first(screened)[: max(s.entrants, s.parents)], 2)
         for generation in range(s.generations):
-            children = self._children(field, generation)
-            field += self._score("refining", children, few, generation * s.children, s.generations * s.children)
-        finals = score_finalists(best_first(field)[: s.finalists], self.folds, s, self.ledger, self.map,
-                                 self._told("finals"))
+            known = {c.id for c in (*everybody, *field)}
+            everybody += (children := self._children(field, known, generation))
+            before, total = generation * s.children, s.generations * s.children
+            once = self._score("refining", children, 1, before, total)
+            bar = _first_trial(best_first(field)[: s.parents][-1])
+            field += self._score("refining", [c for c in once if _first_trial(c) >= bar], 2, before, total)
+        finals = self._score("finals", best_first(field)[: s.finalists], self.folds * s.final_repeats)
         return choose(finals, s.standard_errors)
 
-    def _score(self, stage: str, field: list[Candidate], upto: int, before: int = 0,
+    def _score(self, stage: str, field: list[Candidate], trials: int, before: int = 0,
                total: int | None = None) -> list[Candidate]:
-        return score_on_folds(field, upto, self.settings, self.ledger, self.map, self._told(stage, before, total))
+        told = self._told(stage, before, total)
+        return score_fully(field, trials, self.settings, self.folds, self.ledger, self.map, told)
 
     def _told(self, stage: str, before: int = 0, total: int | None = None) -> Callable[[int, int, Candidate], None]:
         def told(done: int, of: int, c: Candidate) -> None:
@@ -184,12 +189,11 @@ class _Contest:
                 found.setdefault(candidate.id, candidate)
         return list(found.values())[len(field) :]
 
-    def _children(self, field: list[Candidate], generation: int) -> list[Candidate]:
+    def _children(self, field: list[Candidate], known: set[str], generation: int) -> list[Candidate]:
         """New networks within the limits, each a neighbour of one of the best so far. A generation is proposed at
         once, so its members can be scored in any order or side by side."""
         s = self.settings
         parents = best_first(field)[: s.parents]
-        known = {c.id for c in field}
         rng = random.Random(derived_seed(s.seed, "generation", generation))
         children: list[Candidate] = []
         for _ in range(100 * s.children):  # most tries are repetitions or too large; a corner may have no neighbour
@@ -204,6 +208,10 @@ class _Contest:
             if len(children) == s.children:
                 break
         return children
+
+
+def _first_trial(candidate: Candidate) -> float:
+    return candidate.scores.final_f1[0].value
 
 
 @contextmanager
