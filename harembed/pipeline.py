@@ -110,6 +110,7 @@ def _run(job: Job, subject: str, settings_toml: str, stages: tuple[Stage, ...]) 
     # A new folder is claimed by the first stage, when its input has proved good.
     if job.run.has("run.toml"):
         job.run.claim(settings_toml)
+    job.run.sweep()
     job.console.print(f"[bold]{escape(subject)}[/bold] on [bold]{job.board.title}[/bold] -> {job.run.path}/",
                       highlight=False)
     for s in stages:

@@ -132,10 +132,12 @@ def test_an_interrupted_run_goes_on_and_another_model_is_refused(finished, tmp_p
     model = finished[0].parent / "m.tflite"
     for name in ("profile.json", "report.json"):
         (folder / name).unlink()
+    (folder / ".profile.json.999999999.tmp").write_text("half")  # of a process that was killed
     before = (folder / "graph.json").stat().st_mtime_ns
     compile_model(model, folder=folder, inputs=finished[0].parent / "given.npz")
     assert (folder / "report.json").read_text() == (finished[0] / "report.json").read_text()
     assert (folder / "graph.json").stat().st_mtime_ns == before
+    assert not list(folder.glob(".*.tmp"))
     other = tmp_path / "m.tflite"
     other.write_bytes(write_tflite(two_by_two(units=8)))
     with pytest.raises(Exception, match="model_sha256"):
