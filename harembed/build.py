@@ -170,7 +170,8 @@ def _refuse_overflow(output: str, board: Board) -> None:
     raise BoardError(
         f"The firmware does not fit {board.name}: it needs {size + int(excess):,} bytes of {what}, "
         f"the board has {size:,}.",
-        "Search a smaller network: --ram limits the arena, --macs the work and with it the weights.",
+        "Take a smaller network (`search`: --ram limits the arena, --macs the work and with it the weights) or a "
+        "larger board.",
     )
 
 

@@ -15,15 +15,18 @@ from harembed.errors import HarembedError
 app = typer.Typer(
     name="harembed", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
     pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
-    help="From motion recordings to a verified microcontroller firmware.\n\n"
+    help="From motion recordings, or any int8 .tflite, to a verified microcontroller firmware.\n\n"
          "[bold]harembed search --board nucleo_l552ze_q[/bold] does it all: it searches a network that fits the "
          "board, quantises it to int8, builds a firmware, runs it on a simulator of the board and proves that it "
-         "computes the same bits as the host.",
+         "computes the same bits as the host. [bold]harembed compile model.tflite[/bold] does the same from a model "
+         "that you have.",
 )
 console = Console()
 errors = Console(stderr=True)
 
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run. Default: runs/<dataset>-<board>.")]
+BoardOption = Annotated[str, typer.Option(help="A board by name (see `harembed boards`) or a TOML file.")]
+ToolchainOption = Annotated[str | None, typer.Option(help="gcc, platformio or zig. Default: the first found.")]
 RootOption = Annotated[Path | None, typer.Option("--data-root", envvar="HAREMBED_DATA",
                                                  help="Folder with dataset archives.")]
 PortOption = Annotated[str | None, typer.Option("--port", help="Serial port of a real board, or socket://HOST:PORT.")]
@@ -54,8 +57,7 @@ def common(
                     "harembed search --board nucleo_l552ze_q --dataset uci-har --macs 150000 --out runs/uci\n\n"
                     "harembed search --board host --dataset csv:recordings/ --window 128 --hop 64")
 def search(
-    board: Annotated[str, typer.Option(help="A board by name (see `harembed boards`) or a TOML file.")]
-    = "nucleo_l552ze_q",
+    board: BoardOption = "nucleo_l552ze_q",
     dataset: Annotated[str | None, typer.Option(help="watch, uci-har, uci-har:raw, motionsense, csv:PATH "
                                                      "(see `harembed datasets`). Default: watch.")] = None,
     out: OutOption = None,
@@ -73,7 +75,7 @@ def search(
     split: Annotated[str | None, typer.Option(help="Another split of the dataset, by name.")] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings; options win over it.")] = None,
     data_root: RootOption = None,
-    toolchain: Annotated[str | None, typer.Option(help="gcc, platformio or zig. Default: the first found.")] = None,
+    toolchain: ToolchainOption = None,
 ) -> None:
     """Search a network for a board and your data, and carry it to a verified firmware.
 
@@ -89,7 +91,34 @@ def search(
         "window": window, "hop": hop, "split": split,
     }
     asked = load_settings(settings, given)
-    pipeline.search(asked, out or pipeline.default_folder(asked), data_root, console, toolchain)
+    pipeline.search(asked, out or pipeline.default_folder(asked.dataset, asked.board), data_root, console, toolchain)
+
+
+@app.command("compile", epilog="Examples:  harembed compile model.tflite --board nucleo_l552ze_q\n\n"
+                               "harembed compile model.tflite --inputs windows.npy --out runs/mine\n\n"
+                               "harembed bench runs/mine --layers")
+def compile_model(
+    model: Annotated[Path, typer.Argument(help="An int8 .tflite, quantised with int8 inputs and outputs.",
+                                          metavar="MODEL.tflite")],
+    board: BoardOption = "nucleo_l552ze_q",
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/<model>-<board>.")] = None,
+    inputs: Annotated[Path | None, typer.Option(help="Inputs to compare on, besides random ones: .npy [N, ...] of "
+                                                     "the input's type, or .npz with an array of each input's name.")]
+    = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random inputs.")] = 2024,
+    toolchain: ToolchainOption = None,
+) -> None:
+    """Compile any int8 .tflite: C, firmware, simulation, proof of equal bits, report. Needs no training data.
+
+    200 random inputs, the constant extremes and those of --inputs go through
+    TFLM, the C on the host, QEMU and the simulated board: all outputs must agree.
+
+    An operator that is not supported is named, and nothing is written.
+    A killed run resumes with the same command.
+    """
+    from harembed import pipeline
+
+    pipeline.compile_model(model, board, out, inputs, seed, console, toolchain)
 
 
 @app.command(epilog="Examples:  harembed bench runs/watch-nucleo_l552ze_q\n\n"
@@ -107,9 +136,12 @@ def bench(run: RunArgument, on: OnOption = None, port: PortOption = None,
 @app.command(epilog="Examples:  harembed validate runs/watch-nucleo_l552ze_q --on qemu\n\n"
                     "harembed validate runs/watch-nucleo_l552ze_q --port /dev/ttyACM0")
 def validate(run: RunArgument, on: OnOption = None, port: PortOption = None,
-             windows: Annotated[int | None, typer.Option(min=1, help="Windows to send. Default: all.")] = None,
+             windows: Annotated[int | None, typer.Option(min=1, help="How many to send. Default: all.")] = None,
              data_root: RootOption = None) -> None:
-    """Send every test window to the firmware and compare its logits with the host's, bit for bit."""
+    """Send every test window to the firmware and compare its outputs with the host's, bit for bit.
+
+    A compiled model takes its proof's inputs: random, constant, and those given with --inputs.
+    """
     from harembed import pipeline
 
     report = pipeline.validate(run, on and on.value, port, windows, data_root, console)

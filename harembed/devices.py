@@ -12,7 +12,7 @@ from harembed.build import build_firmware, build_host
 from harembed.export.csource import generate
 from harembed.harness import measure
 from harembed.harness.client import Device
-from harembed.harness.validate import ParityReport
+from harembed.harness.validate import ParityReport, validate_inputs
 from harembed.harness.validate import validate as validate_raw
 from harembed.job import Job
 from harembed.progress import Tick
@@ -67,10 +67,14 @@ def _firmware(job: Job, simulator: str, dsp_emulation: bool) -> tuple[Board, Pat
 
 
 def validate(job: Job, simulator: str | None, port: str | None, windows: int | None, tick: Tick) -> ParityReport:
-    """The test windows, from raw samples on, through one device."""
-    raw = job.parity_windows.raw[:windows]
+    """The recorded windows, from raw samples on, through one device; without an input spec, all model inputs."""
+    raw = job.probes.raw
     with connect(job, simulator, port) as device:
-        return validate_raw(device, job.graph, raw, lambda n: tick(n, len(raw), "windows"))
+        if raw is not None:
+            raw = raw[:windows]
+            return validate_raw(device, job.graph, raw, lambda n: tick(n, len(raw), "windows"))
+        inputs = tuple(a[:windows] for a in job.probes.model_inputs(job.graph))
+        return validate_inputs(device, job.graph, *inputs, progress=lambda n: tick(n, len(inputs[0]), "inputs"))
 
 
 def bench(job: Job, simulator: str | None, port: str | None, repeats: int, layers: bool,
@@ -92,10 +96,11 @@ def bench(job: Job, simulator: str | None, port: str | None, repeats: int, layer
         write_atomic(json_out, dump_json([{**asdict(r), "latency_us": r.latency_us} for r in reports]))
 
 
-def bench_window(job: Job) -> np.ndarray:
-    """A fixed window of raw samples [window, raw_channels] int16 that needs no dataset."""
+def bench_window(job: Job) -> np.ndarray | None:
+    """A fixed window of raw samples [window, raw_channels] int16; None for a model that does not start there."""
     spec = job.graph.input_spec
-    assert spec is not None
+    if spec is None:
+        return None
     rng = np.random.default_rng(_BENCH_SEED)
     return rng.integers(-2000, 2000, (spec.window, spec.raw_channels)).astype(np.int16)
 

@@ -1,74 +1,110 @@
-"""What the stages of one run share: settings, folder, and what is loaded when first asked for."""
+"""What the stages of one run share from its integer graph on: a folder, a board, and inputs to prove equality on.
 
+Where a graph comes from is the business of the two kinds of run, in search_job.py and compile_job.py.
+"""
+
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from harembed.board import Board, load_board
-from harembed.data import load_dataset
-from harembed.data.dataset import Dataset
-from harembed.data.normalise import channel_statistics
-from harembed.data.recording import Windows
-from harembed.errors import BoardError
+from harembed.export.tflite import write_tflite
 from harembed.ir.file import load_graph
 from harembed.ir.graph import IntGraph
 from harembed.rundir import RunDir
-from harembed.settings import RunSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Probes:
+    """The inputs on which every target must compute the interpreter's bits.
+
+    Attributes
+    ----------
+    raw : [N, window, raw_channels] int16, recorded windows; None if the network does not start at raw samples
+    given : model inputs [N, ...] of the user, one array per input of the graph; N may be 0, and is if there is `raw`
+    made : model inputs [M, ...] over the full range, then the constant extremes
+    extremes : how many of `made` are constant
+    seed : of the random ones
+    """
+
+    raw: np.ndarray | None
+    given: tuple[np.ndarray, ...]
+    made: tuple[np.ndarray, ...]
+    extremes: int
+    seed: int
+
+    @property
+    def recorded(self) -> int:
+        """How many come from a recording or from the user."""
+        return len(self.given[0]) if self.raw is None else len(self.raw)
+
+    @property
+    def random(self) -> int:
+        """How many were made up."""
+        return len(self.made[0])
+
+    @property
+    def total(self) -> int:
+        return self.recorded + self.random
+
+    def model_inputs(self, graph: IntGraph) -> tuple[np.ndarray, ...]:
+        """All of them as inputs of the model: recorded or given ones first."""
+        first = self.given
+        if self.raw is not None:
+            assert graph.input_spec is not None
+            first = (graph.input_spec.quantise(self.raw),)
+        return tuple(np.concatenate([a.reshape(len(a), *b.shape[1:]), b])
+                     for a, b in zip(first, self.made, strict=True))
 
 
 class Job:
-    """One run.
+    """One run; subclasses know where the graph comes from.
 
     Parameters
     ----------
-    toolchain : str    of the firmware; None takes the first that is there
+    board_name : str    a name or a file
+    toolchain : str     of the firmware; None takes the first that is there
     """
 
-    def __init__(self, settings: RunSettings, run: RunDir, data_root: Path | None, toolchain: str | None,
-                 console: Console) -> None:
-        self.settings = settings
+    too_large = ""  # what to do if the network does not fit the board
+
+    def __init__(self, run: RunDir, board_name: str, toolchain: str | None, console: Console) -> None:
         self.run = run
-        self.data_root = data_root
+        self.board_name = board_name
         self.toolchain = toolchain
         self.console = console
 
     @cached_property
     def board(self) -> Board:
-        return load_board(self.settings.board)
-
-    @property
-    def ram_bytes(self) -> int:
-        """The budget of the arena."""
-        return self.settings.ram or self.board.ram_budget_bytes
-
-    @cached_property
-    def dataset(self) -> Dataset:
-        s = self.settings
-        return load_dataset(s.dataset, self.data_root, s.window, s.hop, s.split)
-
-    @cached_property
-    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """(mean, std) of each raw channel in counts, from all training subjects."""
-        return channel_statistics(self.dataset.train)
+        return load_board(self.board_name)
 
     @cached_property
     def graph(self) -> IntGraph:
-        """The integer graph that the stage Quantise wrote."""
+        """The integer graph that the run's own stages wrote."""
         text = self.run.file("graph.json").read_text()
         return load_graph(text, self.run.file("graph.npz").read_bytes())
 
     @property
-    def parity_windows(self) -> Windows:
-        """Test windows, filled up to at least 1,000 from other hops or people where the test set is small."""
-        if self.dataset.extra is None or not len(self.dataset.extra):
-            return self.dataset.test
-        return Windows.concatenate([self.dataset.test, self.dataset.extra])
+    def arena_limit(self) -> int | None:
+        """Bytes that the arena may take; None for no limit."""
+        raise NotImplementedError
 
-    def check(self) -> None:
-        """Refuse what cannot work, before hours are spent."""
-        board = self.board
-        if board.ram_bytes is not None and self.ram_bytes > board.ram_bytes:
-            raise BoardError(f"--ram {self.ram_bytes:,} bytes is more than the {board.ram_bytes:,} bytes of RAM of "
-                             f"{board.name}.", "Ask for less; the stack and the serial buffers need some too.")
+    @property
+    def ram_budget(self) -> int | None:
+        """What the arena was meant to fit by choice, for the report; None if nothing was chosen."""
+        raise NotImplementedError
+
+    @property
+    def probes(self) -> Probes:
+        raise NotImplementedError
+
+    def architecture(self) -> dict[str, Any]:
+        """The network as plain data, with `text`, one line."""
+        raise NotImplementedError
+
+    def oracle_files(self) -> tuple[tuple[str, str, bytes], ...]:
+        """(name, title, .tflite) of what TFLM must compute alike; the last is for LiteRT, too."""
+        return (("tflm", "TFLM interpreter", write_tflite(self.graph)),)

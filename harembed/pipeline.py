@@ -1,7 +1,7 @@
-"""The whole story in reading order: from recordings to a verified firmware and its report.
+"""The whole story in reading order: from recordings, or from a .tflite, to a verified firmware and its report.
 
 Each stage is a short function over a Job. It writes its files into the run folder when it is done, the one
-named in STAGES last; a folder that has that file does not run the stage again.
+named beside it last; a folder that has that file does not run the stage again.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
-from harembed import devices, stages, verify
+from harembed import devices, firmware_stages, verify
+from harembed.compile_job import CompileJob, read_bytes, read_model, sha256
 from harembed.errors import RunError
 from harembed.harness.validate import ParityReport
 from harembed.job import Job
@@ -20,52 +22,105 @@ from harembed.report.facts import collect
 from harembed.report.html import render
 from harembed.report.terminal import summary
 from harembed.rundir import RunDir
-from harembed.settings import RunSettings, load_settings
+from harembed.search_job import SearchJob
+from harembed.settings import CompileSettings, RunSettings, stored_settings
 
 
 @dataclass(frozen=True)
 class Stage:
     title: str
     file: str  # exists when the stage is done
-    run: Callable[[Job, Tick], str]  # returns a note for the terminal
+    run: Callable[[Any, Tick], str]  # takes the job, returns a note for the terminal
 
 
-STAGES = (
-    Stage("Data", "data.json", stages.read_data),
-    Stage("Search", "search.json", stages.search_network),
-    Stage("Train", "float.pt", stages.train_float),
-    Stage("Quantise", "scores.json", stages.quantise),
-    Stage("Plan", "model.json", stages.plan),
-    Stage("Export", "c/model.c", stages.export),
-    Stage("Build", "firmware.json", stages.build),
+FROM_MODEL = (Stage("Import", "graph.json", firmware_stages.import_model),)
+TO_FIRMWARE = (
+    Stage("Plan", "model.json", firmware_stages.plan),
+    Stage("Export", "c/model.c", firmware_stages.export),
+    Stage("Build", "firmware.json", firmware_stages.build),
+)
+TO_PROOF = (
     Stage("Profile", "profile.json", verify.profile),
     Stage("Verify", "parity.json", verify.prove),
 )
 
 
-def default_folder(settings: RunSettings) -> Path:
-    """runs/<dataset>-<board>, with characters that are awkward in paths replaced."""
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in f"{settings.dataset}-{Path(settings.board).stem}")
+def from_recordings() -> tuple[Stage, ...]:
+    """The stages above the waist. They need PyTorch, which takes seconds to import and which no other verb needs."""
+    from harembed import stages
+
+    return (
+        Stage("Data", "data.json", stages.read_data),
+        Stage("Search", "search.json", stages.search_network),
+        Stage("Train", "float.pt", stages.train_float),
+        Stage("Quantise", "scores.json", stages.quantise),
+    )
+
+
+def default_folder(subject: str, board: str) -> Path:
+    """runs/<dataset or model>-<board>, with characters that are awkward in paths replaced."""
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in f"{subject}-{Path(board).stem}")
     return Path("runs") / name
 
 
 def search(settings: RunSettings, folder: Path, data_root: Path | None, console: Console,
            toolchain: str | None = None) -> dict[str, Any]:
-    """Run all stages that the folder lacks, then write and print the report."""
-    job = Job(settings, RunDir(folder), data_root, toolchain, console)
+    """From recordings: run all stages that the folder lacks, then write and print the report."""
+    job = SearchJob(settings, RunDir(folder), data_root, toolchain, console)
     job.check()
+    return _run(job, settings.dataset, settings.to_toml(), from_recordings() + TO_FIRMWARE + TO_PROOF)
+
+
+def compile_model(model: Path, board: str = "nucleo_l552ze_q", folder: Path | None = None,
+                  inputs: Path | None = None, seed: int = 2024, console: Console | None = None,
+                  toolchain: str | None = None) -> dict[str, Any]:
+    """From an int8 .tflite: run all stages that the folder lacks, then write and print the report.
+
+    Parameters
+    ----------
+    model : Path        an int8 .tflite
+    board : str         a name or a TOML file
+    folder : Path       of the run; None takes runs/<model>-<board>
+    inputs : Path       .npy or .npz of model inputs to compare on, besides random and constant ones
+    seed : int          of the random ones
+    console : Console   None prints nothing
+    toolchain : str     gcc, platformio or zig; None takes the first that is there
+
+    Returns
+    -------
+    dict    the facts of report.json
+
+    Raises
+    ------
+    GraphError    not a .tflite, damaged, or it uses something unsupported; nothing was written
+    BoardError    it does not fit the board
+    HarnessError  a target computed other bits
+    """
+    data = read_model(model)
+    given = read_bytes(inputs) if inputs else None
+    settings = CompileSettings(
+        board=board, model=model.name, model_sha256=sha256(data), seed=seed, inputs=inputs.name if inputs else None,
+        inputs_sha256=None if given is None else sha256(given))
+    run = RunDir(folder or default_folder(model.stem, board))
+    job = CompileJob(settings, run, toolchain, console or Console(quiet=True), data, given)
+    return _run(job, model.name, settings.to_toml(), FROM_MODEL + TO_FIRMWARE + TO_PROOF)
+
+
+def _run(job: Job, subject: str, settings_toml: str, stages: tuple[Stage, ...]) -> dict[str, Any]:
     # A new folder is claimed by the first stage, when its input has proved good.
     if job.run.has("run.toml"):
-        job.run.claim(settings.to_toml())
-    console.print(f"[bold]{settings.dataset}[/bold] on [bold]{job.board.title}[/bold] -> {folder}/", highlight=False)
-    for s in STAGES:
+        job.run.claim(settings_toml)
+    job.run.sweep()
+    job.console.print(f"[bold]{escape(subject)}[/bold] on [bold]{job.board.title}[/bold] -> {job.run.path}/",
+                      highlight=False)
+    for s in stages:
         if job.run.has(s.file):
-            skipped(console, s.title, s.file)
+            skipped(job.console, s.title, s.file)
             continue
-        with stage(console, s.title) as tick:
+        with stage(job.console, s.title) as tick:
             note = s.run(job, tick)
             tick(1, 1, note)
-    return write_report(job.run, console)
+    return write_report(job.run, job.console)
 
 
 def write_report(run: RunDir, console: Console) -> dict[str, Any]:
@@ -78,19 +133,22 @@ def write_report(run: RunDir, console: Console) -> dict[str, Any]:
 
 
 def open_run(folder: Path, data_root: Path | None, console: Console) -> Job:
-    """A finished run.
+    """A run that came at least as far as its firmware.
 
     Raises
     ------
-    RunError    the folder holds none, or it did not come as far as the firmware
+    RunError    the folder holds none, or it did not come as far
     """
     run = RunDir(folder)
-    for s in STAGES[:7]:
-        if not run.has(s.file):
-            raise RunError(f"{folder} has no {s.file}: its stage {s.title!r} has not run.",
-                           f"Run `harembed search --out {folder}` first.")
-    settings = load_settings(run.file("run.toml"), {})
-    return Job(settings, run, data_root, None, console)
+    settings = stored_settings(run.file("run.toml"))
+    again = "compile MODEL" if isinstance(settings, CompileSettings) else "search"
+    for name, title in (("graph.json", "Quantise or Import"), *((s.file, s.title) for s in TO_FIRMWARE)):
+        if not run.has(name):
+            raise RunError(f"{folder} has no {name}: its stage {title} has not run.",
+                           f"Run `harembed {again} --out {folder}` first.")
+    if isinstance(settings, CompileSettings):
+        return CompileJob(settings, run, None, console)
+    return SearchJob(settings, run, data_root, None, console)
 
 
 def bench(folder: Path, on: str | None, port: str | None, repeats: int, layers: bool, json_out: Path | None,
@@ -102,7 +160,7 @@ def bench(folder: Path, on: str | None, port: str | None, repeats: int, layers: 
 
 def validate(folder: Path, on: str | None, port: str | None, windows: int | None, data_root: Path | None,
              console: Console) -> ParityReport:
-    """Compare the logits of a run's firmware with the host's on the test windows."""
+    """Compare the outputs of a run's firmware with the host's on the test windows, or on model inputs."""
     job = open_run(folder, data_root, console)
     with stage(console, "Validate") as tick:
         report = devices.validate(job, on, port, windows, tick)
@@ -115,5 +173,5 @@ def export(folder: Path, c: Path | None, tflite: Path | None, onnx: Path | None,
     job = open_run(folder, None, console)
     if not (c or tflite or onnx):
         raise RunError("Nothing to export was named.", "Use --c DIR, --tflite FILE or --onnx FILE.")
-    for path in stages.export_to(job, c, tflite, onnx):
+    for path in firmware_stages.export_to(job, c, tflite, onnx):
         console.print(f"wrote {path}", highlight=False)

@@ -75,8 +75,8 @@ class RunDir:
         try:
             return json.loads(self.file(name).read_text())
         except FileNotFoundError as e:
-            raise RunError(f"Run {self.path} has no {name}.", f"Run `harembed search --out {self.path}` "
-                           "to make what is missing.") from e
+            raise RunError(f"Run {self.path} has no {name}.", "Run the command again that made the folder: it makes "
+                           "what is missing.") from e
         except json.JSONDecodeError as e:
             raise RunError(f"{self.file(name)} is not valid JSON: {e}.", "Delete it; the stage runs again.") from e
 
@@ -95,6 +95,13 @@ class RunDir:
             raise RunError(f"Run {self.path} has no {name}.", "Run the stage that makes it.") from e
         except (ValueError, OSError) as e:
             raise RunError(f"{self.file(name)} is damaged: {e}.", "Delete it; the stage runs again.") from e
+
+    def sweep(self) -> None:
+        """Remove temporary files of processes that were killed while they wrote."""
+        for path in (*self.path.glob(".*.tmp"), *self.path.glob("c/.*.tmp")):
+            process = path.name.split(".")[-2]
+            if not process.isdecimal() or not _alive(int(process)):
+                path.unlink(missing_ok=True)
 
     def claim(self, settings_toml: str) -> None:
         """Bind the folder to these settings, or refuse if it holds a run with others.
@@ -116,3 +123,13 @@ class RunDir:
             if old.get(key) != new.get(key):
                 raise RunError(f"{self.path} holds a run with {key} = {old.get(key)!r}, now {new.get(key)!r} is "
                                "asked for.", "Use another folder with --out, or delete this one.")
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

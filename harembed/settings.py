@@ -67,3 +67,45 @@ def load_settings(path: Path | None, overrides: dict[str, Any]) -> RunSettings:
                            "Remove or correct the key.") from e
         raise RunError(f"{where}: {key}: {first['msg']} (got {first['input']!r}).",
                        "See `harembed search --help`.") from e
+
+
+class CompileSettings(BaseModel):
+    """Every value that changes the result of `compile`; files are known by their content.
+
+    A run folder with verb = "compile" in its run.toml is one of these; one without `verb` is of a search.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    verb: Literal["compile"] = "compile"
+    board: str
+    model: str  # name of the file, for people
+    model_sha256: str
+    inputs: str | None = None  # name of the user's file of inputs
+    inputs_sha256: str | None = None
+    seed: int = Field(2024, ge=0, description="of the random inputs that all targets are compared on")
+
+    def to_toml(self) -> str:
+        """Stable text: the same settings give the same bytes."""
+        return "".join(f"{k} = {json.dumps(v)}\n" for k, v in self.model_dump().items() if v is not None)
+
+
+def stored_settings(path: Path) -> RunSettings | CompileSettings:
+    """What the run of a run.toml was asked for.
+
+    Raises
+    ------
+    RunError    there is none, or it is damaged
+    """
+    if not path.is_file():
+        raise RunError(f"{path.parent} holds no run.", "Make one: `harembed search --out DIR`, or "
+                       "`harembed compile model.tflite --out DIR`.")
+    try:
+        values = tomllib.loads(path.read_text())
+        if values.get("verb") == "compile":
+            values.pop("format_version", None)
+            return CompileSettings(**values)
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as e:
+        raise RunError(f"{path} is damaged: {str(e).splitlines()[0]}.", "Run the command again in another folder.") \
+            from e
+    return load_settings(path, {})

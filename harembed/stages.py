@@ -1,36 +1,25 @@
-"""The stages from recordings to an image: each reads the job, writes its files, returns a note."""
+"""The stages from recordings to an integer graph: each reads the job, writes its files, returns a note."""
 
-import json
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from harembed.build import build_firmware, build_host
-from harembed.cost.memory import MemoryPlan, plan_memory
 from harembed.data.recording import vectors
-from harembed.errors import BoardError
-from harembed.export.cbundle import bundle
-from harembed.export.csource import generate
 from harembed.export.lower import lower
 from harembed.export.noise import quantisation_noise
-from harembed.export.onnx import write_onnx
-from harembed.export.tflite import write_tflite
 from harembed.ir.file import dump_graph
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
-from harembed.ir.ops import OPS
-from harembed.job import Job
 from harembed.models import build_model
 from harembed.nn.quant import Mode
 from harembed.progress import Tick
-from harembed.rundir import dump_json, write_atomic
 from harembed.search import search
 from harembed.search.candidate import Candidate, derived_seed, pareto
 from harembed.search.settings import DESK, SearchSettings
+from harembed.search_job import SearchJob
 from harembed.space import Architecture
 from harembed.train import qat
 from harembed.train.augment import Sensors
@@ -47,7 +36,7 @@ _SEARCH_PARTS = {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (
 THREADS = 2  # of PyTorch; fixed, because another number may round differently
 
 
-def read_data(job: Job, tick: Tick) -> str:
+def read_data(job: SearchJob, tick: Tick) -> str:
     """data.json: what the data are, who is in which part, and under which licence."""
     tick(0, 1, "reading recordings")
     dataset = job.dataset
@@ -68,7 +57,7 @@ def read_data(job: Job, tick: Tick) -> str:
             f"{len(dataset.test):,} of {len(dataset.test.subjects)} to test")
 
 
-def search_network(job: Job, tick: Tick) -> str:
+def search_network(job: SearchJob, tick: Tick) -> str:
     """ledger.jsonl, search.json: candidates, their scores on validation subjects, and the one chosen."""
     s = job.settings
 
@@ -90,7 +79,7 @@ def search_network(job: Job, tick: Tick) -> str:
     return f"{len(result.candidates)} candidates; {best.architecture.describe()}"
 
 
-def _search_settings(job: Job) -> SearchSettings:
+def _search_settings(job: SearchJob) -> SearchSettings:
     s = job.settings
     changes: dict[str, Any] = {"beta2": s.beta2}
     if s.beta1 is not None:
@@ -135,12 +124,7 @@ def _found_by(origin: dict[str, Any]) -> str:
     return "chance" if origin["drawn"] == "newcomer" else f"super-net, {origin['drawn']}"
 
 
-def architecture(job: Job) -> Architecture:
-    """The network that the search chose."""
-    return Architecture.from_dict(job.run.read_json("search.json")["architecture"])
-
-
-def _tensors(job: Job) -> tuple[Tensor, Tensor]:
+def _tensors(job: SearchJob) -> tuple[Tensor, Tensor]:
     """All channels of all training subjects, validation subjects included: after the choice nothing is chosen any
     more."""
     mean, std = job.statistics
@@ -148,14 +132,14 @@ def _tensors(job: Job) -> tuple[Tensor, Tensor]:
     return normalise(train_set.raw, mean, std, tuple(range(len(mean)))), torch.from_numpy(train_set.y)
 
 
-def _sensors(job: Job, arch: Architecture) -> Sensors:
+def _sensors(job: SearchJob, arch: Architecture) -> Sensors:
     return Sensors(*job.statistics, vectors(job.dataset.info.channels), arch.channels)
 
 
-def train_float(job: Job, tick: Tick) -> str:
+def train_float(job: SearchJob, tick: Tick) -> str:
     """float.pt: the chosen network, trained anew from random weights."""
     torch.set_num_threads(THREADS)
-    arch = architecture(job)
+    arch = job.chosen()
     seed = derived_seed(job.settings.seed, "final")
     torch.manual_seed(seed)
     model = build_model(arch)
@@ -168,11 +152,11 @@ def train_float(job: Job, tick: Tick) -> str:
     return f"{recipe.epochs} epochs, loss {history.epochs[-1]['loss']:.3f}"
 
 
-def quantise(job: Job, tick: Tick) -> str:
+def quantise(job: SearchJob, tick: Tick) -> str:
     """graph.json, graph.npz, training.json, scores.json: two branches of equal length, float and int8; then,
     once, the test subjects."""
     torch.set_num_threads(THREADS)
-    arch = architecture(job)
+    arch = job.chosen()
     mean, std = job.statistics
     seed = derived_seed(job.settings.seed, "final")
     model = build_model(arch)
@@ -216,109 +200,25 @@ def quantise(job: Job, tick: Tick) -> str:
             f"(without training {test['ptq']['macro_f1']:.4f})")
 
 
-def _name(job: Job) -> str:
+def _name(job: SearchJob) -> str:
     return "".join(c if c.isalnum() else "_" for c in f"{job.dataset.info.name}_{job.board.name}")
 
 
-def _step(job: Job) -> int:
+def _step(job: SearchJob) -> int:
     return max(1, len(job.dataset.train) // NOISE_WINDOWS)
 
 
-def _test(job: Job, arch: Architecture) -> Tensor:
+def _test(job: SearchJob, arch: Architecture) -> Tensor:
     mean, std = job.statistics
     return normalise(job.dataset.test.raw, mean, std, arch.channels)
 
 
-def _logits(graph: IntGraph, job: Job) -> np.ndarray:
+def _logits(graph: IntGraph, job: SearchJob) -> np.ndarray:
     return Interpreter(graph).run_raw(job.dataset.test.raw)[0]
 
 
-def _scores(job: Job, logits: np.ndarray) -> dict[str, Any]:
+def _scores(job: SearchJob, logits: np.ndarray) -> dict[str, Any]:
     classes = len(job.dataset.info.classes)
     s = scores(logits.reshape(len(logits), -1).argmax(1), job.dataset.test.y, classes)
     return {"macro_f1": s.macro_f1, "weighted_f1": s.weighted_f1, "accuracy": s.accuracy,
             "f1_by_class": s.class_f1.tolist(), "confusion": s.confusion.tolist()}
-
-
-def plan(job: Job, tick: Tick) -> str:
-    """model.json: what follows from the integer graph alone."""
-    graph = job.graph
-    memory = plan_memory(graph)
-    if memory.arena_bytes > job.ram_bytes and job.settings.beta2 > 0:
-        raise BoardError(f"The network needs {memory.arena_bytes:,} bytes of arena, {job.ram_bytes:,} are allowed "
-                         f"(lower bound {memory.lower_bound_bytes:,}).",
-                         "Raise --ram, or search again with more epochs.")
-    arch = architecture(job)
-    layers = [_layer(graph, i) for i in range(len(graph.nodes))]
-    job.run.write_json("model.json", {
-        "architecture": {**arch.to_dict(), "text": arch.describe()}, "graph_id": graph.id(),
-        "macs": sum(layer["macs"] for layer in layers), "parameters": graph.parameters,
-        "arena_bytes": memory.arena_bytes, "lower_bound_bytes": memory.lower_bound_bytes,
-        "layers": layers, "memory_plan": _memory_plan(memory)})
-    gap = f"{memory.gap_bytes} bytes over the lower bound" if memory.gap_bytes else "equal to the lower bound"
-    return (f"{sum(layer['macs'] for layer in layers):,} MACs, {graph.parameters:,} parameters, arena "
-            f"{memory.arena_bytes:,} bytes, {gap}")
-
-
-def _layer(graph: IntGraph, index: int) -> dict[str, Any]:
-    node = graph.nodes[index]
-    op = OPS[node.op]
-    output = graph[node.outputs[0]]
-    return {"name": node.name, "op": node.op, "output": output.name, "output_shape": output.shape,
-            "macs": op.macs(graph, node), "output_bytes": output.nbytes,
-            "weight_bytes": sum(graph[t].nbytes for t in op.weights(node) if t)}
-
-
-def _memory_plan(memory: MemoryPlan) -> dict[str, Any]:
-    return {"proven": memory.proven, "buffers": [
-        {"name": b.name, "offset": memory.offsets[b.name], "nbytes": b.nbytes, "first": b.first, "last": b.last}
-        for b in memory.buffers]}
-
-
-def export(job: Job, tick: Tick) -> str:
-    """model.tflite, model.onnx, c/: the same network in every form."""
-    export_to(job, job.run.file("c"), job.run.file("model.tflite"), job.run.file("model.onnx"))
-    return "model.tflite, model.onnx, c/"
-
-
-def export_to(job: Job, c: Path | None, tflite: Path | None, onnx: Path | None) -> list[Path]:
-    """Write the named forms; returns what was written."""
-    written = []
-    if tflite is not None:
-        written.append(write_atomic(tflite, write_tflite(job.graph)))
-    if onnx is not None:
-        written.append(write_atomic(onnx, write_onnx(job.graph)))
-    if c is not None:
-        files = bundle(job.graph)
-        # model.c last: its presence means that all is there.
-        for name in sorted(files, key=lambda n: n == "model.c"):
-            written.append(write_atomic(c / name, files[name]))
-    return written
-
-
-def build(job: Job, tick: Tick) -> str:
-    """firmware/, firmware.json: the image of the board, or the program of the host."""
-    board = job.board
-    sources = generate(job.graph)
-    folder = job.run.file("firmware")
-    facts: dict[str, Any] = {"board": _board(job)}
-    if board.kind == "host":
-        program = build_host(sources, folder)
-        facts |= {"elf": str(program.relative_to(job.run.path)), "bin": None, "toolchain": "host compiler",
-                  "sections": {}, "arena_bytes": plan_memory(job.graph).arena_bytes, "ram_static_bytes": None,
-                  "flash_bytes": None}
-        note = f"{program}"
-    else:
-        image = build_firmware(sources, board, folder, job.toolchain)
-        facts |= {"elf": str(image.elf.relative_to(job.run.path)), "bin": str(image.bin.relative_to(job.run.path)),
-                  "toolchain": image.toolchain, "sections": image.sections, "arena_bytes": image.arena_bytes,
-                  "ram_static_bytes": image.ram_static_bytes, "flash_bytes": image.flash_bytes}
-        note = f"flash {image.flash_bytes:,} bytes, static RAM {image.ram_static_bytes:,} bytes, {image.toolchain}"
-    write_atomic(job.run.file("firmware.json"), dump_json(facts))
-    return note
-
-
-def _board(job: Job) -> dict[str, Any]:
-    """The board's facts that a report shows."""
-    return {**json.loads(job.board.model_dump_json(exclude={"path"})), "flash_bytes": job.board.flash_bytes,
-            "ram_bytes": job.board.ram_bytes, "ram_budget_bytes": job.ram_bytes}

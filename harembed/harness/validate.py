@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice, product
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 
 _BATCH = 256  # windows that the interpreter computes at once
+MAX_EXTREMES = 27
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,21 @@ def random_inputs(graph: IntGraph, count: int, seed: int) -> tuple[np.ndarray, .
         limits = np.iinfo(spec.dtype.numpy)
         arrays.append(rng.integers(limits.min, limits.max, (count, *spec.shape[1:]), spec.dtype.numpy, endpoint=True))
     return tuple(arrays)
+
+
+def extreme_inputs(graph: IntGraph) -> tuple[np.ndarray, ...]:
+    """Constant model inputs, one array [K, ...] per input: all at the least value, the greatest, the zero point.
+
+    With several inputs, the product of these: 3 for one input, 9 for two, 27 at most.
+    """
+    choices = []
+    for name in graph.inputs:
+        limits = np.iinfo(graph[name].dtype.numpy)
+        choices.append((limits.min, limits.max, graph[name].zero_point))
+    rows = list(islice(product(*choices), MAX_EXTREMES))
+    return tuple(
+        np.stack([np.full(graph[name].shape[1:], row[i], graph[name].dtype.numpy) for row in rows])
+        for i, name in enumerate(graph.inputs))
 
 
 def _compare(device: Device, graph: IntGraph, start: str, count: int,

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -28,9 +29,17 @@ def dump_graph(graph: IntGraph) -> tuple[str, bytes]:
                    "attrs": asdict(n.attrs) if is_dataclass(n.attrs) else None}  # type: ignore[arg-type]
                   for n in graph.nodes],
     }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n", _npz(graph)
+
+
+def _npz(graph: IntGraph) -> bytes:
+    """The constants under the names of their tensors. (np.savez takes names as keywords, and has some of its own.)"""
     buffer = io.BytesIO()
-    np.savez(buffer, **{t.name: t.data for t in graph.of_kind(Kind.CONSTANT)})  # type: ignore[arg-type]
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n", buffer.getvalue()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for spec in graph.of_kind(Kind.CONSTANT):
+            with archive.open(zipfile.ZipInfo(f"{spec.name}.npy"), "w", force_zip64=True) as f:
+                np.lib.format.write_array(f, np.asanyarray(spec.data), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def load_graph(text: str, constants: bytes) -> IntGraph:

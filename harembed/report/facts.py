@@ -8,14 +8,17 @@ simulated    the very firmware image ran on a simulator (instructions, stack, by
 estimated    a formula over counted or simulated figures, its error stated (modelled cycles, latency)
 measured     a board did it
 
-KEYS is the documentation; a test holds it against real reports.
+KEYS is the documentation; a test holds it against real reports. A report of `compile` has the same keys; those in
+LEARNED, which tell of recordings, training and search, are null there (and `model` is null in one of `search`).
 """
 
 from typing import Any
 
 import harembed
+from harembed.compile_job import SOURCE
 from harembed.errors import RunError
 from harembed.rundir import RunDir
+from harembed.settings import CompileSettings, stored_settings
 
 FORMAT_VERSION = 1
 
@@ -23,12 +26,15 @@ FORMAT_VERSION = 1
 KEYS: dict[str, tuple[str, str]] = {
     "format_version": ("of this file", ""),
     "harembed": ("version that wrote it", ""),
+    "verb": ("search: from recordings; compile: from a .tflite", ""),
+    "model": ("the .tflite that was compiled: file, bytes, sha256", ""),
     "board": ("name, title and limits of the board", ""),
     "dataset": ("name, title, channels, classes, subjects, windows, citation, licence, notice", ""),
     "protocol": ("window and hop in samples, split in words, metric, whether it leaks", ""),
-    "seeds": ("run: the seed that everything random was derived from", ""),
+    "seeds": ("run: the seed that everything random was derived from (compile: the inputs of the proof)", ""),
     "settings": ("what the run was asked for", ""),
-    "architecture": ("the chosen network as plain data, and `text`, one line", ""),
+    "architecture": ("`text`, one line; of a search also the chosen network as plain data", ""),
+    "interface": ("inputs and outputs: name, shape, dtype, scale, zero point", ""),
     "graph_id": ("16 hex digits that name the integer program", ""),
     "macs": ("multiply-accumulates of one inference", "counted"),
     "parameters": ("weights and biases after batch-norm folding", "counted"),
@@ -55,7 +61,8 @@ KEYS: dict[str, tuple[str, str]] = {
     "clock_hz": ("as the firmware reads it back from the (simulated) clock registers", "simulated"),
     "layers": ("by node: op, output shape, MACs, bytes of weights and output, instructions, SQNR in dB", ""),
     "memory_plan": ("buffers with offset, bytes, first and last node", "counted"),
-    "parity": ("windows, random, mismatches, and each target compared with ==", "simulated"),
+    "parity": ("windows (recorded, or given with --inputs), random (made up: full range with `seed`, the last "
+               "`extremes` constant), mismatches, and each target compared with ==", "simulated"),
     "onnx": ("the QDQ export in onnxruntime: same_class of windows, max_logit_deviation in steps", "evaluated"),
     "candidates": ("what the search scored, by id", ""),
     "search": ("curves by epoch, chosen candidate, Pareto front", ""),
@@ -65,6 +72,10 @@ KEYS: dict[str, tuple[str, str]] = {
 }
 
 
+LEARNED = ("dataset", "protocol", "macro_f1_float", "macro_f1_ptq", "macro_f1_int8", "macro_f1_validation",
+           "accuracy_int8", "weighted_f1_int8", "scores", "candidates", "search", "training")
+
+
 def collect(run: RunDir) -> dict[str, Any]:
     """Gather the facts of a finished run from the files of its stages.
 
@@ -72,22 +83,35 @@ def collect(run: RunDir) -> dict[str, Any]:
     ------
     RunError    a stage has not run, or its file is damaged
     """
+    settings = stored_settings(run.file("run.toml"))
+    if isinstance(settings, CompileSettings):
+        return _with_provenance({**dict.fromkeys(LEARNED), **_compiled(run, settings), **_firmware(run, {})})
+    scores = run.read_json("scores.json")
+    noise = {n["tensor"]: n["sqnr_db"] for n in scores["noise"]}
+    return _with_provenance({**_learned(run, scores), **_firmware(run, noise)})
+
+
+def _compiled(run: RunDir, settings: CompileSettings) -> dict[str, Any]:
+    """What only a run of `compile` knows."""
+    return {
+        "verb": "compile",
+        "model": {"file": settings.model, "bytes": run.file(SOURCE).stat().st_size, "sha256": settings.model_sha256},
+        "seeds": {"run": settings.seed},
+        "settings": settings.model_dump(),
+    }
+
+
+def _learned(run: RunDir, scores: dict[str, Any]) -> dict[str, Any]:
+    """What only a run of `search` knows."""
     data, search, training = (run.read_json(f"{n}.json") for n in ("data", "search", "training"))
-    scores, firmware, parity = (run.read_json(f"{n}.json") for n in ("scores", "firmware", "parity"))
-    profile, model = run.read_json("profile.json"), run.read_json("model.json")
     test = scores["test"]
-    values: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
-        "harembed": harembed.__version__,
-        "board": firmware["board"],
+    return {
+        "verb": "search",
+        "model": None,
         "dataset": {k: v for k, v in data.items() if k != "protocol"},
         "protocol": data["protocol"],
         "seeds": {"run": search["settings"]["seed"]},
         "settings": search["settings"],
-        "architecture": model["architecture"],
-        "graph_id": model["graph_id"],
-        "macs": model["macs"],
-        "parameters": model["parameters"],
         "macro_f1_float": test["float"]["macro_f1"],
         "macro_f1_ptq": test["ptq"]["macro_f1"],
         "macro_f1_int8": test["int8"]["macro_f1"],
@@ -95,6 +119,25 @@ def collect(run: RunDir) -> dict[str, Any]:
         "accuracy_int8": test["int8"]["accuracy"],
         "weighted_f1_int8": test["int8"]["weighted_f1"],
         "scores": scores,
+        "candidates": search["candidates"],
+        "search": {k: search[k] for k in ("chosen", "front", "curves")},
+        "training": training,
+    }
+
+
+def _firmware(run: RunDir, noise: dict[str, float]) -> dict[str, Any]:
+    """What follows from the integer graph on, whatever it came from."""
+    firmware, parity = run.read_json("firmware.json"), run.read_json("parity.json")
+    profile, model = run.read_json("profile.json"), run.read_json("model.json")
+    return {
+        "format_version": FORMAT_VERSION,
+        "harembed": harembed.__version__,
+        "board": firmware["board"],
+        "architecture": model["architecture"],
+        "interface": _interface(run.read_json("graph.json")),
+        "graph_id": model["graph_id"],
+        "macs": model["macs"],
+        "parameters": model["parameters"],
         "peak_ram_bytes": model["arena_bytes"],
         "peak_ram_lower_bound_bytes": model["lower_bound_bytes"],
         "peak_ram_elf_bytes": firmware["arena_bytes"],
@@ -108,17 +151,25 @@ def collect(run: RunDir) -> dict[str, Any]:
         "cycle_model": profile["cycle_model"],
         "latency_us": profile["latency_us"],
         "clock_hz": profile["clock_hz"],
-        "layers": _layers(model["layers"], profile["nodes"], scores["noise"]),
+        "layers": _layers(model["layers"], profile["nodes"], noise),
         "memory_plan": model["memory_plan"],
         "parity": parity,
         "onnx": parity["onnx"],
-        "candidates": search["candidates"],
-        "search": {k: search[k] for k in ("chosen", "front", "curves")},
-        "training": training,
         "toolchain": firmware["toolchain"],
         "build": {"elf": firmware["elf"], "bin": firmware["bin"]},
     }
-    return _with_provenance(values)
+
+
+def _interface(graph: dict[str, Any]) -> dict[str, Any]:
+    tensors = {t["name"]: t for t in graph["tensors"]}
+
+    def described(name: str) -> dict[str, Any]:
+        t = tensors[name]
+        q = t["qparams"] or {"scale": [None], "zero_point": None}
+        return {"name": name, "shape": t["shape"], "dtype": t["dtype"], "scale": q["scale"][0],
+                "zero_point": q["zero_point"]}
+
+    return {"inputs": [described(n) for n in graph["inputs"]], "outputs": [described(n) for n in graph["outputs"]]}
 
 
 def _with_provenance(values: dict[str, Any]) -> dict[str, Any]:
@@ -126,8 +177,8 @@ def _with_provenance(values: dict[str, Any]) -> dict[str, Any]:
     if missing:
         raise RunError(f"The report's keys and their documentation differ: {', '.join(sorted(missing))}.")
     result: dict[str, Any] = {}
-    for key, value in values.items():
-        result[key] = value
+    for key in KEYS:
+        result[key] = values[key]
         if KEYS[key][1]:
             result[f"{key}_provenance"] = KEYS[key][1]
     return result
@@ -138,9 +189,8 @@ def _chosen(search: dict[str, Any]) -> dict[str, Any]:
 
 
 def _layers(layers: list[dict[str, Any]], nodes: list[dict[str, Any]],
-            noise: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            sqnr: dict[str, float]) -> list[dict[str, Any]]:
     """One row a node: what it is (counted), what it cost (simulated), how well it is quantised (evaluated)."""
-    sqnr = {n["tensor"]: n["sqnr_db"] for n in noise}
     cost = {n["name"]: n for n in nodes}
     rows = []
     for layer in layers:

@@ -7,6 +7,7 @@ import jinja2
 from harembed.report import charts
 from harembed.resources import resource_dir
 
+LONGEST_LABEL = 20  # characters, of a buffer
 ARITHMETICS = (("float", "float32, batch-norm folded, trained as long as int8"),
                ("ptq", "int8 by calibration alone, no training"),
                ("int8", "int8 after quantisation-aware training: what the firmware computes"))
@@ -27,12 +28,31 @@ def render(facts: dict[str, Any]) -> str:
                                      autoescape=True, undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True)
     environment.filters["thousands"] = lambda n: f"{round(n):,}".replace(",", "\u202f")
+    subject = facts["dataset"]["name"] if facts["dataset"] else facts["model"]["file"]
     return environment.get_template("report.html.j2").render(
-        facts=facts, title=f"{facts['dataset']['name']} on {facts['board']['name']}: harembed report",
-        charts=_charts(facts), arithmetics=ARITHMETICS, classes=_classes(facts),
-        candidates=sorted(facts["candidates"], key=lambda c: (-c["finalist"], -c["macro_f1"]))[:12],
-        usage=_usage(facts),
-        channels=_channels(facts), flash=flash_commands(facts))
+        facts=facts, title=f"{subject} on {facts['board']['name']}: harembed report",
+        learned=_learned(facts) if facts["dataset"] else None, charts=_charts(facts), usage=_usage(facts),
+        flash=flash_commands(facts))
+
+
+def _learned(facts: dict[str, Any]) -> dict[str, Any]:
+    """What the page shows of data, search and training."""
+    # The SVG texts are ours, not the user's: they enter unescaped.
+    from markupsafe import Markup
+
+    search = facts["search"]
+    return {
+        "arithmetics": ARITHMETICS, "classes": _classes(facts), "channels": _channels(facts),
+        "candidates": sorted(facts["candidates"], key=lambda c: (-c["finalist"], -c["macro_f1"]))[:12],
+        "confusion": Markup(charts.confusion(facts["scores"]["test"]["int8"]["confusion"],
+                                             facts["dataset"]["classes"])),
+        "pareto": Markup(charts.pareto(facts["candidates"], search["front"], search["chosen"],
+                                       facts["settings"]["macs"])),
+        "search": [{"svg": Markup(charts.curves(c["series"], c["ylabel"])), "caption": c["caption"]}
+                   for c in search["curves"]],
+        "training": [{"svg": Markup(charts.curves(c["series"], c["ylabel"])), "caption": c["caption"]}
+                     for c in facts["training"]["curves"]],
+    }
 
 
 def flash_commands(facts: dict[str, Any]) -> list[str]:
@@ -51,23 +71,21 @@ def _charts(facts: dict[str, Any]) -> dict[str, Any]:
     # The SVG texts are ours, not the user's: they enter unescaped.
     from markupsafe import Markup
 
-    labels = facts["dataset"]["classes"]
-    search = facts["search"]
     plan = facts["memory_plan"]
     layers = [x for x in facts["layers"] if x["instructions"]]
     return {
-        "confusion": Markup(charts.confusion(facts["scores"]["test"]["int8"]["confusion"], labels)),
-        "pareto": Markup(charts.pareto(facts["candidates"], search["front"], search["chosen"],
-                                       facts["settings"]["macs"])),
-        "search": [{"svg": Markup(charts.curves(c["series"], c["ylabel"])), "caption": c["caption"]}
-                   for c in search["curves"]],
-        "training": [{"svg": Markup(charts.curves(c["series"], c["ylabel"])), "caption": c["caption"]}
-                     for c in facts["training"]["curves"]],
-        "memory": Markup(charts.memory(plan["buffers"], facts["peak_ram_bytes"],
+        "memory": Markup(charts.memory(_labelled(plan["buffers"], facts["layers"]), facts["peak_ram_bytes"],
                                        [x["name"] for x in facts["layers"]])),
         "instructions": Markup(charts.layer_bars([x["name"] for x in layers], [x["instructions"] for x in layers],
                                                  "instructions")) if layers else "",
     }
+
+
+def _labelled(buffers: list[dict[str, Any]], layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Buffers under names that fit into a picture: converters name a tensor after all that was fused into it."""
+    writers = {layer["output"]: layer["name"] for layer in layers}
+    return [{**b, "name": b["name"] if len(b["name"]) <= LONGEST_LABEL else
+             writers.get(b["name"], f"{b['name'][:LONGEST_LABEL]}…")} for b in buffers]
 
 
 def _classes(facts: dict[str, Any]) -> list[dict[str, Any]]:

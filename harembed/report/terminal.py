@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -15,22 +16,26 @@ def summary(facts: dict[str, Any], folder: Path, console: Console) -> None:
         table.add_row(f"[dim]{label}[/dim]", f"[bold]{value}[/bold]", f"[dim]{provenance}[/dim]")
     console.print()
     console.print(table)
-    if facts["protocol"]["leaking"]:
-        console.print("[bold red]The protocol leaks: these scores say nothing about new people.[/bold red]")
-    for warning in facts["scores"]["noise_warnings"]:
-        console.print(f"[yellow]{warning}[/yellow]", highlight=False)
+    if facts["dataset"] is not None:
+        if facts["protocol"]["leaking"]:
+            console.print("[bold red]The protocol leaks: these scores say nothing about new people.[/bold red]")
+        for warning in facts["scores"]["noise_warnings"]:
+            console.print(f"[yellow]{warning}[/yellow]", highlight=False)
     console.print(f"\nreport  {folder / 'report.html'}\nfacts   {folder / 'report.json'}\n"
                   f"image   {folder / facts['build']['elf']}", highlight=False)
 
 
 def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
     parity, cycles = facts["parity"], facts["cycles_modelled"]
-    rows = [
-        ("network", facts["architecture"]["text"], ""),
-        ("macro F1, test subjects", f"int8 {facts['macro_f1_int8']:.4f}   float {facts['macro_f1_float']:.4f}   "
-         f"post-training int8 {facts['macro_f1_ptq']:.4f}", "macro_f1_int8"),
+    rows = [("network", escape(facts["architecture"]["text"]), "")]
+    if facts["dataset"] is not None:
+        rows.append((
+            "macro F1, test subjects", f"int8 {facts['macro_f1_int8']:.4f}   float {facts['macro_f1_float']:.4f}   "
+            f"post-training int8 {facts['macro_f1_ptq']:.4f}", "macro_f1_int8"))
+    rows += [
         ("size", f"{facts['macs']:,} MACs   {facts['parameters']:,} parameters", "macs"),
-        ("peak RAM", f"{facts['peak_ram_bytes']:,} bytes by plan, {facts['peak_ram_elf_bytes']:,} in the ELF",
+        ("peak RAM", f"{facts['peak_ram_bytes']:,} bytes by plan (lower bound "
+         f"{facts['peak_ram_lower_bound_bytes']:,}), {facts['peak_ram_elf_bytes']:,} in the ELF",
          "peak_ram_bytes"),
     ]
     if facts["peak_ram_simulated_bytes"] is not None:

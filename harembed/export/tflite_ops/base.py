@@ -1,5 +1,6 @@
 """What the .tflite format knows of one operator, in both directions."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from harembed.errors import GraphError
-from harembed.ir.graph import IntGraph, Node, TensorSpec
+from harembed.ir.graph import DType, IntGraph, Node, TensorSpec
+
+LARGEST_STEP = 32767  # of strides, dilations and windows: no index of a kernel can leave int32
+# Operators whose table of options has another name than the operator.
+OPTIONS = {**dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), "Pool2DOptionsT"),
+           **dict.fromkeys(("MEAN", "SUM"), "ReducerOptionsT")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +38,7 @@ class FileOperator:
     """One operator as found in a file, with its tensors resolved."""
 
     where: str  # "operator 3 (CONV_2D)", for messages
+    builtin: str  # name in the schema's BuiltinOperator
     inputs: tuple[TensorSpec | None, ...]
     outputs: tuple[TensorSpec, ...]
     options: Any
@@ -55,17 +62,105 @@ class FileOperator:
                              "Convert the model with fixed shapes.")
         return spec.data
 
+    def activation(self, index: int, dtype: DType = DType.INT8) -> str:
+        """The name of an input that is computed at run time.
+
+        Raises
+        ------
+        GraphError    if it is absent, a constant, or of another dtype
+        """
+        spec = self.inputs[index] if index < len(self.inputs) else None
+        if spec is None or spec.data is not None or spec.dtype is not dtype:
+            found = "absent" if spec is None else f"a constant {spec.name!r}" if spec.data is not None else \
+                f"{spec.name!r} of {spec.dtype.value}"
+            raise GraphError(f"{self.where}: input {index} must be {dtype.value} and computed at run time, it is "
+                             f"{found}.", "Convert the model with full int8 quantisation, which folds constants.")
+        return spec.name
+
+    def parameter(self, index: int, dtype: DType = DType.INT8, axis: int = 0) -> str:
+        """The name of a constant input with zero point 0: weights or a bias; "" if it is absent.
+
+        Parameters
+        ----------
+        axis : the only one along which it may have several scales
+
+        Raises
+        ------
+        GraphError    if it is none of these
+        """
+        spec = self.inputs[index] if index < len(self.inputs) else None
+        if spec is None:
+            return ""
+        if spec.data is None or spec.dtype is not dtype:
+            raise GraphError(f"{self.where}: {spec.name!r} must be a constant {dtype.value}, it is "
+                             f"{spec.kind.value} {spec.dtype.value}.", "Convert the model with fixed int8 weights.")
+        if dtype is DType.INT8 and spec.qparams is None:
+            raise GraphError(f"{self.where}: the weights {spec.name!r} have no scale: damaged file.")
+        if spec.qparams is not None and (spec.zero_point != 0 or spec.qparams.axis not in (None, axis)):
+            raise GraphError(f"{self.where}: {spec.name!r} has zero point {spec.zero_point} and scales along axis "
+                             f"{spec.qparams.axis}; only 0 and {axis} are supported.",
+                             "Quantise weights symmetrically, per tensor or per output channel.")
+        return spec.name
+
+    def int8_output(self) -> None:
+        """Refuse another dtype of the output: kernels of other widths do not exist here."""
+        for spec in self.outputs:
+            if spec.dtype is not DType.INT8:
+                raise GraphError(f"{self.where}: its output {spec.name!r} is {spec.dtype.value}, expected int8.")
+
+    def fits_int32(self, weights: int, bias: int, channel_axis: int = 0) -> None:
+        """See that no sum of products can leave int32, whatever comes in.
+
+        The bound holds for sums of the products alone, with and without the input's zero point, and with the bias.
+
+        Parameters
+        ----------
+        weights, bias : inputs, as `parameter` takes them
+        channel_axis : of the weights; one sum each
+
+        Raises
+        ------
+        GraphError    names the channel
+        """
+        w, b = self.constant(weights), self.inputs[bias] if bias < len(self.inputs) else None
+        largest = 256 * np.abs(np.moveaxis(w, channel_axis, 0).reshape(w.shape[channel_axis], -1).astype(np.int64)
+                               ).sum(axis=1)
+        if b is not None and b.data is not None:
+            if b.data.size != len(largest):
+                raise GraphError(f"{self.where}: {b.data.size} biases for {len(largest)} output channels.")
+            largest = largest + np.abs(b.data.ravel().astype(np.int64))
+        if largest.max() >= 2**31:
+            raise GraphError(f"{self.where}: the sum of output channel {int(largest.argmax())} may leave int32.",
+                             "Its weights or biases are damaged.")
+
     def option(self, name: str) -> Any:
         """A field of the options table.
 
         Raises
         ------
-        GraphError    if the file has no options for this operator, or options of another one
+        GraphError    if the file has no options for this operator, options of another one, or no finite number
         """
-        if not hasattr(self.options, name):
+        table = OPTIONS.get(self.builtin, f"{self.builtin.replace('_', '')}OptionsT")
+        if type(self.options).__name__.lower() != table.lower() or not hasattr(self.options, name):
             raise GraphError(f"{self.where}: the file holds no option {name!r} for it.",
                              "The file is damaged, or written by a tool that skips the options.")
-        return getattr(self.options, name)
+        value = getattr(self.options, name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise GraphError(f"{self.where}: {name} is {value}: damaged file.")
+        return value
+
+    def steps(self, height: str, width: str) -> tuple[int, int]:
+        """Two fields that count elements: a stride, a dilation, a window.
+
+        Raises
+        ------
+        GraphError    if one is not positive, or absurdly large
+        """
+        pair = (int(self.option(height)), int(self.option(width)))
+        for name, value in zip((height, width), pair, strict=True):
+            if not 1 <= value <= LARGEST_STEP:
+                raise GraphError(f"{self.where}: {name} is {value}, expected 1 to {LARGEST_STEP:,}.")
+        return pair
 
     def choice(self, name: str, table: dict[str, int]) -> str:
         """A field of the options table that is an enumeration; `table` maps our word to TFLite's number."""

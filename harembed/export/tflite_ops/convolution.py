@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from harembed.errors import GraphError
 from harembed.export.tflite_ops.base import FileOperator, TfliteOp, Written, without_absent_tail
-from harembed.ir.graph import IntGraph, Node
+from harembed.ir.graph import DType, IntGraph, Node
 from harembed.ir.ops.conv import Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnectedAttrs
 
@@ -45,13 +45,35 @@ def _with_bias(graph: IntGraph, node: Node) -> tuple[str | np.ndarray, ...]:
 
 
 def _read_conv(op: FileOperator) -> tuple[tuple[str, ...], Conv2DAttrs]:
+    return _read_sliding(op, 0)
+
+
+def _read_depthwise(op: FileOperator) -> tuple[tuple[str, ...], Conv2DAttrs]:
+    names, attrs = _read_sliding(op, 3)
+    x, channels = op.inputs[0], op.constant(1).shape[3]
+    if x is None or op.option("depthMultiplier") * x.shape[-1] != channels:
+        raise GraphError(f"{op.where}: a depth multiplier of {op.option('depthMultiplier')} does not lead from "
+                         f"{x.shape[-1] if x else 0} channels to {channels}: damaged file.")
+    return names, attrs
+
+
+def _read_sliding(op: FileOperator, channel_axis: int) -> tuple[tuple[str, ...], Conv2DAttrs]:
     attrs = Conv2DAttrs(
-        stride=(op.option("strideH"), op.option("strideW")),
-        dilation=(op.option("dilationHFactor"), op.option("dilationWFactor")),
-        padding=op.choice("padding", PADDING),
-        activation=op.choice("fusedActivationFunction", ACTIVATION),
+        stride=op.steps("strideH", "strideW"), dilation=op.steps("dilationHFactor", "dilationWFactor"),
+        padding=op.choice("padding", PADDING), activation=op.choice("fusedActivationFunction", ACTIVATION),
     )
-    return (op.name(0), op.name(1), op.name(2)), attrs
+    return _weighted(op, channel_axis, 4), attrs
+
+
+def _weighted(op: FileOperator, channel_axis: int, rank: int) -> tuple[str, str, str]:
+    """Names of activation, weights and bias, once they are known to be what the kernels take."""
+    names = op.activation(0), op.parameter(1, axis=channel_axis), op.parameter(2, DType.INT32)
+    shape = op.constant(1).shape
+    if len(shape) != rank:
+        raise GraphError(f"{op.where}: the weights have shape {shape}, expected rank {rank}.")
+    op.fits_int32(1, 2, channel_axis)
+    op.int8_output()
+    return names
 
 
 def _write_dense(graph: IntGraph, node: Node) -> Written:
@@ -68,9 +90,9 @@ def _read_dense(op: FileOperator) -> tuple[tuple[str, ...], FullyConnectedAttrs]
     x, y = op.inputs[0], op.outputs[0]
     keeps = bool(op.option("keepNumDims")) or (x is not None and len(x.shape) > 2 and y.shape[:-1] == x.shape[:-1])
     attrs = FullyConnectedAttrs(op.choice("fusedActivationFunction", ACTIVATION), keeps)
-    return (op.name(0), op.name(1), op.name(2)), attrs
+    return _weighted(op, 0, 2), attrs
 
 
 CONV_2D = TfliteOp("CONV_2D", 3, _write_conv, _read_conv)
-DEPTHWISE_CONV_2D = TfliteOp("DEPTHWISE_CONV_2D", 3, _write_depthwise, _read_conv)
+DEPTHWISE_CONV_2D = TfliteOp("DEPTHWISE_CONV_2D", 3, _write_depthwise, _read_depthwise)
 FULLY_CONNECTED = TfliteOp("FULLY_CONNECTED", 4, _write_dense, _read_dense)

@@ -4,6 +4,7 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
+from harembed.errors import GraphError
 from harembed.export.tflite_ops.base import FileOperator, TfliteOp, Written
 from harembed.export.tflite_ops.convolution import ACTIVATION
 from harembed.ir.graph import IntGraph, Node
@@ -17,7 +18,7 @@ def _write_plain(graph: IntGraph, node: Node) -> Written:
 
 
 def _read_plain(op: FileOperator) -> tuple[tuple[str, ...], None]:
-    return (op.name(0),), None
+    return (op.activation(0),), None
 
 
 def _write_softmax(graph: IntGraph, node: Node) -> Written:
@@ -27,7 +28,7 @@ def _write_softmax(graph: IntGraph, node: Node) -> Written:
 
 
 def _read_softmax(op: FileOperator) -> tuple[tuple[str, ...], SoftmaxAttrs]:
-    return (op.name(0),), SoftmaxAttrs(float(op.option("beta")))
+    return (op.activation(0),), SoftmaxAttrs(float(op.option("beta")))
 
 
 def _write_elementwise(node: Node, options: Any) -> Written:
@@ -43,8 +44,15 @@ def _write_mul(graph: IntGraph, node: Node) -> Written:
     return _write_elementwise(node, schema.MulOptionsT())
 
 
+def _operands(op: FileOperator) -> tuple[str, str]:
+    """Both operands; one of them at least is computed at run time."""
+    if all(spec is None or spec.data is not None for spec in op.inputs):
+        raise GraphError(f"{op.where}: both inputs are constants.", "Convert the model again: it folds them.")
+    return op.name(0), op.name(1)
+
+
 def _read_elementwise(op: FileOperator) -> tuple[tuple[str, ...], ElementwiseAttrs]:
-    return (op.name(0), op.name(1)), ElementwiseAttrs(op.choice("fusedActivationFunction", ACTIVATION))
+    return _operands(op), ElementwiseAttrs(op.choice("fusedActivationFunction", ACTIVATION))
 
 
 def _write_batch_matmul(graph: IntGraph, node: Node) -> Written:
@@ -54,7 +62,7 @@ def _write_batch_matmul(graph: IntGraph, node: Node) -> Written:
 
 
 def _read_batch_matmul(op: FileOperator) -> tuple[tuple[str, ...], BatchMatMulAttrs]:
-    return (op.name(0), op.name(1)), BatchMatMulAttrs(bool(op.option("adjX")), bool(op.option("adjY")))
+    return _operands(op), BatchMatMulAttrs(bool(op.option("adjX")), bool(op.option("adjY")))
 
 
 SOFTMAX = TfliteOp("SOFTMAX", 2, _write_softmax, _read_softmax)

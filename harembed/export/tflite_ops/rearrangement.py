@@ -24,7 +24,7 @@ def _write_transpose(graph: IntGraph, node: Node) -> Written:
 
 
 def _read_transpose(op: FileOperator) -> tuple[tuple[str, ...], TransposeAttrs]:
-    return (op.name(0),), TransposeAttrs(tuple(int(i) for i in op.constant(1).ravel()))
+    return (op.activation(0),), TransposeAttrs(tuple(int(i) for i in op.constant(1).ravel()))
 
 
 def _write_pad(graph: IntGraph, node: Node) -> Written:
@@ -34,7 +34,7 @@ def _write_pad(graph: IntGraph, node: Node) -> Written:
 
 def _read_pad(op: FileOperator) -> tuple[tuple[str, ...], PadAttrs]:
     pairs = op.constant(1).reshape(-1, 2)
-    return (op.name(0),), PadAttrs(tuple(int(b) for b in pairs[:, 0]), tuple(int(a) for a in pairs[:, 1]))
+    return (op.activation(0),), PadAttrs(tuple(int(b) for b in pairs[:, 0]), tuple(int(a) for a in pairs[:, 1]))
 
 
 RESHAPE = TfliteOp("RESHAPE", 1, _write_reshape, _read_reshape)

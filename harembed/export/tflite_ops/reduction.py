@@ -3,11 +3,14 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from harembed.errors import GraphError
 from harembed.export.tflite_ops.base import FileOperator, TfliteOp, Written
 from harembed.export.tflite_ops.convolution import ACTIVATION, PADDING
 from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops.mean import MeanAttrs
 from harembed.ir.ops.pool import Pool2DAttrs
+
+LARGEST_WINDOW = 65536  # of a pool: its sum of int8 stays far from the ends of int32
 
 
 def _write_pool(graph: IntGraph, node: Node) -> Written:
@@ -21,9 +24,13 @@ def _write_pool(graph: IntGraph, node: Node) -> Written:
 
 
 def _read_pool(op: FileOperator) -> tuple[tuple[str, ...], Pool2DAttrs]:
-    return (op.name(0),), Pool2DAttrs(
-        window=(op.option("filterHeight"), op.option("filterWidth")),
-        stride=(op.option("strideH"), op.option("strideW")),
+    window = op.steps("filterHeight", "filterWidth")
+    if window[0] * window[1] > LARGEST_WINDOW:
+        raise GraphError(f"{op.where}: a window of {window[0]}x{window[1]} is more than {LARGEST_WINDOW:,} elements.")
+    op.int8_output()
+    return (op.activation(0),), Pool2DAttrs(
+        window=window,
+        stride=op.steps("strideH", "strideW"),
         padding=op.choice("padding", PADDING),
         activation=op.choice("fusedActivationFunction", ACTIVATION),
     )
@@ -38,7 +45,8 @@ def _write_mean(graph: IntGraph, node: Node) -> Written:
 def _read_mean(op: FileOperator) -> tuple[tuple[str, ...], MeanAttrs]:
     rank = 0 if op.inputs[0] is None else len(op.inputs[0].shape)
     axes = {int(a) + (rank if a < 0 else 0) for a in op.constant(1).ravel()}
-    return (op.name(0),), MeanAttrs(tuple(sorted(axes)), bool(op.option("keepDims")))
+    op.int8_output()
+    return (op.activation(0),), MeanAttrs(tuple(sorted(axes)), bool(op.option("keepDims")))
 
 
 def _write_relu(graph: IntGraph, node: Node) -> Written:
@@ -46,7 +54,8 @@ def _write_relu(graph: IntGraph, node: Node) -> Written:
 
 
 def _read_relu(op: FileOperator) -> tuple[tuple[str, ...], None]:
-    return (op.name(0),), None
+    op.int8_output()
+    return (op.activation(0),), None
 
 
 AVERAGE_POOL_2D = TfliteOp("AVERAGE_POOL_2D", 2, _write_pool, _read_pool)

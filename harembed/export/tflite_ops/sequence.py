@@ -89,6 +89,8 @@ def _read_lstm(op: FileOperator) -> tuple[tuple[str, ...], LstmAttrs]:
     _refuse(op, "timeMajor", False, "time-major layout")
     _refuse(op, "fusedActivationFunction", schema.ActivationFunctionType.TANH, "an activation other than tanh")
     _refuse(op, "diagonalRecurrentTensors", False, "diagonal recurrent weights")
+    for weights in range(1, 9):  # from the input, whose sums start at the bias; then from the state
+        op.fits_int32(weights, weights + 11 if weights < 5 else LSTM_ARITY)
     return tuple(op.name(p) for p in LSTM_POSITIONS), LstmAttrs(max(float(op.option("cellClip")), 0.0))
 
 

@@ -1,0 +1,85 @@
+"""A run that begins with recordings: its dataset, loaded when first asked for, and its settings."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from harembed.data import load_dataset
+from harembed.data.dataset import Dataset
+from harembed.data.normalise import channel_statistics
+from harembed.data.recording import Windows
+from harembed.errors import BoardError
+from harembed.harness.validate import random_inputs
+from harembed.job import Job, Probes
+from harembed.rundir import RunDir
+from harembed.settings import RunSettings
+from harembed.space import Architecture
+
+RANDOM_INPUTS = 200
+RANDOM_SEED = 2024
+
+
+class SearchJob(Job):
+    """One run of `search`."""
+
+    too_large = "Raise --ram, or search again with more epochs."
+
+    def __init__(self, settings: RunSettings, run: RunDir, data_root: Path | None, toolchain: str | None,
+                 console: Console) -> None:
+        super().__init__(run, settings.board, toolchain, console)
+        self.settings = settings
+        self.data_root = data_root
+
+    @property
+    def ram_bytes(self) -> int:
+        """The budget of the arena."""
+        return self.settings.ram or self.board.ram_budget_bytes
+
+    @property
+    def ram_budget(self) -> int | None:
+        return self.ram_bytes
+
+    @property
+    def arena_limit(self) -> int | None:
+        # Without the memory loss a search is there to show what the loss is good for.
+        return self.ram_bytes if self.settings.beta2 > 0 else None
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        s = self.settings
+        return load_dataset(s.dataset, self.data_root, s.window, s.hop, s.split)
+
+    @cached_property
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """(mean, std) of each raw channel in counts, from all training subjects."""
+        return channel_statistics(self.dataset.train)
+
+    @property
+    def parity_windows(self) -> Windows:
+        """Test windows, filled up to at least 1,000 from other hops or people where the test set is small."""
+        if self.dataset.extra is None or not len(self.dataset.extra):
+            return self.dataset.test
+        return Windows.concatenate([self.dataset.test, self.dataset.extra])
+
+    @cached_property
+    def probes(self) -> Probes:
+        return Probes(self.parity_windows.raw, (), random_inputs(self.graph, RANDOM_INPUTS, RANDOM_SEED), 0,
+                      RANDOM_SEED)
+
+    def chosen(self) -> Architecture:
+        """The network that the search chose."""
+        return Architecture.from_dict(self.run.read_json("search.json")["architecture"])
+
+    def architecture(self) -> dict[str, Any]:
+        chosen = self.chosen()
+        return {**chosen.to_dict(), "text": chosen.describe()}
+
+    def check(self) -> None:
+        """Refuse what cannot work, before hours are spent."""
+        board = self.board
+        if board.ram_bytes is not None and self.ram_bytes > board.ram_bytes:
+            raise BoardError(f"--ram {self.ram_bytes:,} bytes is more than the {board.ram_bytes:,} bytes of RAM of "
+                             f"{board.name}.", "Ask for less; the stack and the serial buffers need some too.")
