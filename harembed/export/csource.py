@@ -3,6 +3,7 @@
 Python decides every value, templates place them, kernels compute.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -101,8 +102,8 @@ def _node(graph: IntGraph, plan: MemoryPlan, index: int, node: Node,
     arguments: list[str] = []
     if not op.view:
         arguments += [f"&{symbol}_params"] if prepared.params is not None else []
-        for name in node.inputs:
-            arguments.append("NULL" if not name else symbols.get(name) or _pointer(graph[name], plan, True))
+        inputs = [symbols.get(name) or _pointer(graph[name], plan, True) if name else "NULL" for name in node.inputs]
+        arguments += [f"(const int8_t *const[]){{ {', '.join(inputs)} }}"] if op.variadic else inputs
         arguments += [_pointer(graph[name], plan, False) for name in node.outputs]
         if prepared.scratch_bytes:
             arguments.append(f"(he_arena + {plan.offsets[f'{node.name}#scratch']})")
@@ -162,7 +163,7 @@ def _used(constants: Iterable[_Constant], nodes: list[dict[str, Any]]) -> list[_
     """Drop constants that no call and no params struct names: an unused static is a compiler error."""
     words: set[str] = set()
     for n in nodes:
-        words.update(n["arguments"])
+        words.update(re.findall(r"\w+", " ".join(n["arguments"])))
         words.update(f.value for f in n["fields"])
     return [c for c in constants if c.symbol in words]
 

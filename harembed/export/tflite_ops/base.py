@@ -17,12 +17,13 @@ class Written:
     Attributes
     ----------
     inputs : in TFLite's order: the name of a tensor of the graph, "" where absent, or an int32 array that the
-        file needs and the graph does not have as a tensor (a shape, a permutation)
+        file needs and the graph does not have as a tensor (a shape, a permutation); a whole tensor where such a
+        constant is quantised
     options : an object of the schema (Conv2DOptionsT …), or None
     intermediates : tensors without data that only carry quantisation (LSTM)
     """
 
-    inputs: tuple[str | np.ndarray, ...]
+    inputs: tuple[str | np.ndarray | TensorSpec, ...]
     options: Any = None
     intermediates: tuple[TensorSpec, ...] = ()
 

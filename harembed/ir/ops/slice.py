@@ -1,6 +1,6 @@
 """strided_slice: TFLite's STRIDED_SLICE on int8, with everything known beforehand.
 
-inputs: input, rank 2 to 4, int8
+inputs: input, rank 2 to 5, int8
 output: int8, the input's quantisation
 
 The slice is held in one canonical form, free of masks and of negative indices: along axis a it takes the elements
@@ -16,7 +16,7 @@ from harembed.errors import GraphError
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams
 from harembed.ir.ops.base import Case, Op, Prepared
 
-RANK = 4  # TFLM's limit; shorter shapes get ones in front
+AXES = 4  # behind the batch; kernels see shorter shapes with axes of length 1 in front
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class StridedSlice(Op):
         a = node.attrs
         where = f"Node {node.name!r}: strided_slice"
         rank = len(x.shape)
-        if x.dtype is not DType.INT8 or y.dtype is not DType.INT8 or not 2 <= rank <= RANK:
-            raise GraphError(f"{where} needs int8 of rank 2 to {RANK}, got {x.dtype.value} {x.shape}.")
+        if x.dtype is not DType.INT8 or y.dtype is not DType.INT8 or not 2 <= rank <= AXES + 1:
+            raise GraphError(f"{where} needs int8 of rank 2 to {AXES + 1}, got {x.dtype.value} {x.shape}.")
         if x.qparams != y.qparams:
             raise GraphError(f"{where} copies integers, so {y.name!r} must be quantised as {x.name!r} is.")
         if not len(a.begin) == len(a.size) == len(a.stride) == rank:
@@ -71,12 +71,12 @@ class StridedSlice(Op):
     def prepare(self, graph: IntGraph, node: Node) -> Prepared:
         shape = graph[node.inputs[0]].shape
         a = node.attrs
-        steps = [int(np.prod(shape[i + 1 :], dtype=np.int64)) for i in range(len(shape))]
-        front = RANK - len(shape)
+        steps = [int(np.prod(shape[i + 1 :], dtype=np.int64)) for i in range(1, len(shape))]
+        front = AXES + 1 - len(shape)
         params = StridedSliceParams(
-            offset=sum(b * s for b, s in zip(a.begin, steps, strict=True)), size=(1,) * front + tuple(a.size),
-            stride=(0,) * front + tuple(n * s for n, s in zip(a.stride, steps, strict=True)),
-            kept_axes=sum(1 << (front + axis) for axis in range(len(shape)) if axis not in a.squeeze),
+            offset=sum(b * s for b, s in zip(a.begin[1:], steps, strict=True)), size=(1,) * front + tuple(a.size[1:]),
+            stride=(0,) * front + tuple(n * s for n, s in zip(a.stride[1:], steps, strict=True)),
+            kept_axes=sum(1 << (front + axis - 1) for axis in range(1, len(shape)) if axis not in a.squeeze),
         )
         return Prepared("he_strided_slice_s8", params)
 
@@ -88,7 +88,7 @@ class StridedSlice(Op):
         for n, stride in zip(p.size, p.stride, strict=True):
             index = (index[:, None] + np.arange(n) * stride).ravel()
         kept = [n for axis, n in enumerate(p.size) if p.kept_axes >> axis & 1]
-        return [x.reshape(len(x), -1)[:, index].reshape(len(x), *kept[1:])]
+        return [x.reshape(len(x), -1)[:, index].reshape(len(x), *kept)]
 
     @staticmethod
     def case(name: str, shape: tuple[int, ...], attrs: StridedSliceAttrs) -> Case:
@@ -113,5 +113,6 @@ StridedSlice.CASES = (
     StridedSlice.case("one_channel", (1, 5, 4, 3), StridedSliceAttrs((0, 0, 0, 1), (1, 5, 4, 1), (1,) * 4, (3,))),
     StridedSlice.case("two_axes_vanish", (1, 5, 4, 3),
                       StridedSliceAttrs((0, 2, 3, 0), (1, 1, 1, 3), (1,) * 4, (1, 2))),
+    StridedSlice.case("rank2", (1, 9), StridedSliceAttrs((0, 1), (1, 3), (1, 3))),
     StridedSlice.case("length_one", (1, 1), StridedSliceAttrs((0, 0), (1, 1), (1, 1))),
 )

@@ -1,0 +1,107 @@
+"""quantize, relu and relu6: TFLite's int8 to int8 QUANTIZE, RELU and RELU6. A value is rescaled and clamped.
+
+inputs: input int8
+output: int8 of the input's shape; for relu6 with the input's quantisation
+
+The two activations are only for graphs from elsewhere: our own fuse them into the layer before.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harembed.errors import GraphError
+from harembed.ir.fixedpoint import quantize_multiplier, requantize
+from harembed.ir.graph import DType, IntGraph, Node
+from harembed.ir.ops.base import Op, Prepared
+from harembed.ir.ops.conv import activation_range
+from harembed.ir.ops.unary import unary_case
+
+
+@dataclass(frozen=True, eq=False)
+class RescaleParams:
+    elements: int
+    input_zero_point: int
+    output_zero_point: int
+    act_min: int
+    act_max: int
+    multiplier: int  # Q0.31
+    shift: int
+
+
+class _Rescale(Op):
+    """Base of the three; a subclass names the activation whose range clamps the output."""
+
+    activation: str
+
+    def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
+        x, y = graph[node.inputs[0]], graph[node.outputs[0]]
+        if x.dtype is not DType.INT8 or y.dtype is not DType.INT8:
+            raise GraphError(f"Node {node.name!r}: {self.name} needs int8, got {x.dtype.value} -> {y.dtype.value}.")
+        return [x.shape]
+
+    def prepare(self, graph: IntGraph, node: Node) -> Prepared:
+        x, y = graph[node.inputs[0]], graph[node.outputs[0]]
+        multiplier, shift = quantize_multiplier(x.scale / y.scale)
+        act_min, act_max = activation_range(self.activation, y.scale, y.zero_point)
+        return Prepared("he_rescale_s8", RescaleParams(x.elements, x.zero_point, y.zero_point, act_min, act_max,
+                                                       multiplier, shift))
+
+    def reference(self, params: RescaleParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        x = inputs[0]
+        assert x is not None
+        p = params
+        centred = x.astype(np.int64) - p.input_zero_point
+        return [requantize(centred, p.multiplier, p.shift, p.output_zero_point, p.act_min, p.act_max)]
+
+
+class Quantize(_Rescale):
+    name = "quantize"
+    activation = "none"
+
+
+class Relu(_Rescale):
+    name = "relu"
+    activation = "relu"
+
+
+class Relu6(_Rescale):
+    name = "relu6"
+    activation = "relu6"
+
+    def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
+        x, y = graph[node.inputs[0]], graph[node.outputs[0]]
+        if x.qparams != y.qparams:
+            # TFLM clamps by the input's quantisation and rescales nothing: other numbers than the model means.
+            raise GraphError(f"Node {node.name!r}: relu6 needs one quantisation on both sides, its input has "
+                             f"{x.qparams}, its output {y.qparams}.", "Fuse the ReLU6 into the layer before it.")
+        return super().output_shapes(graph, node)
+
+
+Quantize.CASES = (
+    unary_case(Quantize(), "coarser", (1, 3, 5, 7), None, (0.02, 0.0353), (-7, 11)),
+    unary_case(Quantize(), "finer", (1, 100), None, (0.0353, 0.02), (11, -7)),
+    unary_case(Quantize(), "same_quantisation", (1, 40), None),
+    unary_case(Quantize(), "zero_point_only", (1, 40), None, (0.05, 0.05), (-128, 127)),
+    unary_case(Quantize(), "zero_points_extreme", (1, 40), None, (0.05, 0.04), (127, -128)),
+    unary_case(Quantize(), "length_one", (1, 1), None, (0.03, 0.05), (0, 3)),
+    unary_case(Quantize(), "ties", (1, 100), None, (0.25, 0.5), (0, 0)),
+    unary_case(Quantize(), "all_saturate", (1, 40), None, (8.0, 2e-6), (3, -5)),
+    unary_case(Quantize(), "all_vanish", (1, 40), None, (1e-9, 4.0), (3, -5)),
+)
+Relu.CASES = (
+    unary_case(Relu(), "halves_the_range", (1, 3, 5, 2), None, (0.05, 0.02), (0, -128)),
+    # The quotient of the scales is 1.5 in float32 and a hair less in double: every tie tells that TFLM uses double.
+    unary_case(Relu(), "double_quotient", (1, 100), None, (0.022499999, 0.015), (0, -128)),
+    unary_case(Relu(), "same_quantisation", (1, 40), None),
+    unary_case(Relu(), "saturating", (1, 40), None, (0.1, 0.05), (0, -100)),
+)
+Relu6.CASES = (
+    unary_case(Relu6(), "both_limits", (1, 3, 5, 7), None, (0.05, 0.05), (-20, -20)),
+    unary_case(Relu6(), "six_out_of_range", (1, 40), None, (0.01, 0.01), (0, 0)),
+    unary_case(Relu6(), "coarse", (1, 40), None, (13.0, 13.0), (5, 5)),
+    unary_case(Relu6(), "zero_point_bottom", (1, 40), None, (0.03, 0.03), (-128, -128)),
+    unary_case(Relu6(), "zero_point_top", (1, 40), None, (0.03, 0.03), (127, 127)),
+    unary_case(Relu6(), "length_one", (1, 1), None, (0.05, 0.05), (0, 0)),
+)
