@@ -2,8 +2,11 @@
 
 What the file says is taken as it is: integers, scales, layout. Shapes and permutations that TFLite keeps in
 tensors become attributes. What harembed does not compute is refused by name; nothing is approximated.
+The graph's inputs and outputs are int8: what stands before and behind is left out (tflite_borders.py).
 """
 
+import itertools
+import math
 import struct
 from typing import Any
 
@@ -12,13 +15,14 @@ from ai_edge_litert import schema_py_generated as schema
 
 from harembed.errors import GraphError
 from harembed.export.tflite import FILE_IDENTIFIER, TENSOR_TYPES
-from harembed.export.tflite_ops import TFLITE_OPS, FileOperator
+from harembed.export.tflite_borders import FileStep, core_of
+from harembed.export.tflite_ops import FileOperator, Step, batched
+from harembed.export.tflite_ops.foreign import READABLE, steps_of
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, QParams, TensorSpec
 
 _DTYPES = {number: dtype for dtype, number in TENSOR_TYPES.items()}
 _TYPE_NAMES = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
 _BUILTIN_NAMES = {n: name for name, n in vars(schema.BuiltinOperator).items() if isinstance(n, int)}
-_OUR_NAMES = {codec.builtin: name for name, codec in TFLITE_OPS.items()}
 
 
 def read_tflite(data: bytes) -> IntGraph:
@@ -56,39 +60,60 @@ class _Reader:
         self.root = root
         self.subgraph = root.subgraphs[0]
         self.names = _unique_names(self.subgraph.tensors)
+        self.taken = set(self.names)
+        self.operators = [(self._builtin(i, operator), operator)
+                          for i, operator in enumerate(self.subgraph.operators or [])]
 
     def graph(self) -> IntGraph:
-        inputs = [int(i) for i in _numbers(self.subgraph.inputs)]
-        outputs = [int(i) for i in _numbers(self.subgraph.outputs)]
-        name = _text(self.subgraph.name) or "model"
-        builder = GraphBuilder(name)
-        for i in inputs:
-            self._add(builder, self._tensor(i, "the model's inputs"), Kind.INPUT)
-        for position, operator in enumerate(self.subgraph.operators or []):
-            op, found = self._operator(position, operator)
-            node_inputs, attrs = TFLITE_OPS[op].read(found)
-            used = {spec.name: spec for spec in found.inputs if spec is not None}
-            for wanted in node_inputs:
-                if wanted:
-                    self._add(builder, used[wanted])
-            for spec in found.outputs:
-                self._add(builder, spec)
-            builder.node(op, node_inputs, [spec.name for spec in found.outputs], attrs)
-        return builder.build([self.names[i] for i in inputs], [self._name(i, "the model's outputs") for i in outputs])
+        steps = [FileStep(builtin, [int(i) for i in _numbers(operator.inputs)],
+                          [int(i) for i in _numbers(operator.outputs)]) for builtin, operator in self.operators]
+        core = core_of(steps, [int(i) for i in _numbers(self.subgraph.inputs)],
+                       [int(i) for i in _numbers(self.subgraph.outputs)], self._type, self._is_shape)
+        builder = GraphBuilder(_text(self.subgraph.name) or "model")
+        for i in core.inputs:
+            self._add(builder, batched(self._tensor(i, "the model's inputs")), Kind.INPUT)
+        for position in range(len(self.operators)):
+            for step in () if position in core.left_out else self._steps(position):
+                for spec in step.inputs:
+                    if spec is not None:
+                        self._add(builder, spec)
+                self._add(builder, step.output)
+                builder.node(step.op, [spec.name if spec else "" for spec in step.inputs], [step.output.name],
+                             step.attrs)
+        return builder.build([self.names[i] for i in core.inputs],
+                             [self._name(i, "the model's outputs") for i in core.outputs])
 
-    def _operator(self, position: int, operator: Any) -> tuple[str, FileOperator]:
-        builtin = self._builtin(position, operator)
+    def _steps(self, position: int) -> list[Step]:
+        builtin, operator = self.operators[position]
         where = f"operator {position} ({builtin})"
-        if builtin not in _OUR_NAMES:
-            raise GraphError(f"{where} is not supported.", f"Supported: {', '.join(sorted(_OUR_NAMES))}.")
-        return _OUR_NAMES[builtin], FileOperator(
+        if builtin not in READABLE:
+            raise GraphError(f"{where} is not supported.", f"Supported: {', '.join(READABLE)}.")
+        found = FileOperator(
             where=where,
             inputs=tuple(None if i < 0 else self._tensor(int(i), where) for i in _numbers(operator.inputs)),
             outputs=tuple(self._tensor(int(i), where) for i in _numbers(operator.outputs)),
             options=operator.builtinOptions,
             intermediates=tuple(self._tensor(int(i), where, intermediate=True)
                                 for i in _numbers(operator.intermediates)),
+            fresh=self._fresh,
         )
+        if not found.outputs:
+            raise GraphError(f"{where} has no output: damaged file.")
+        return steps_of(builtin, found)
+
+    def _fresh(self, like: str) -> str:
+        name = next(n for k in itertools.count(1) if (n := f"{like}#{k}") not in self.taken)
+        self.taken.add(name)
+        return name
+
+    def _type(self, index: int) -> int:
+        """A tensor's type in the schema's numbers, -1 where there is no such tensor."""
+        return self.subgraph.tensors[index].type if 0 <= index < len(self.names) else -1
+
+    def _is_shape(self, index: int) -> bool:
+        """Whether a tensor is int32 without a scale."""
+        return self._type(index) == schema.TensorType.INT32 and not len(
+            _numbers(getattr(self.subgraph.tensors[index].quantization, "scale", None)))
 
     def _builtin(self, position: int, operator: Any) -> str:
         codes = self.root.operatorCodes or []
@@ -108,12 +133,15 @@ class _Reader:
     def _tensor(self, index: int, where: str, intermediate: bool = False) -> TensorSpec:
         name = self._name(index, where)
         tensor = self.subgraph.tensors[index]
-        if tensor.type not in _DTYPES and not intermediate:
+        stored = _DTYPES.get(tensor.type)
+        if tensor.type == schema.TensorType.INT64 and self._has_data(tensor):
+            stored = DType.INT32  # axes and sizes; no number of them is that large
+        if stored is None and not intermediate:
             raise GraphError(f"{where}: tensor {name!r} is {_TYPE_NAMES.get(tensor.type, tensor.type)}, "
                              "only INT8, INT16 and INT32 are supported.",
                              "Convert the model with full int8 quantisation, inputs and outputs included.")
         # An intermediate without quantisation keeps the type's default, FLOAT32; only its scale is ever read.
-        dtype = _DTYPES.get(tensor.type, DType.INT8)
+        dtype = stored or DType.INT8
         shape = tuple(int(d) for d in _numbers(tensor.shape))
         if any(d < 1 for d in shape) and not intermediate:
             raise GraphError(f"{where}: tensor {name!r} has shape {shape}.", "Convert with fixed shapes.")
@@ -122,18 +150,25 @@ class _Reader:
         kind = Kind.CONSTANT if content is not None else Kind.STATE if tensor.isVariable else Kind.ACTIVATION
         return TensorSpec(name, shape, dtype, kind, qparams, content)
 
+    def _has_data(self, tensor: Any) -> bool:
+        buffers = self.root.buffers or []
+        return 0 <= tensor.buffer < len(buffers) and len(_numbers(buffers[tensor.buffer].data)) > 0
+
     def _content(self, tensor: Any, where: str, name: str, dtype: DType, shape: tuple[int, ...]) -> np.ndarray | None:
         buffers = self.root.buffers or []
         if not 0 <= tensor.buffer < len(buffers):
             raise GraphError(f"{where}: tensor {name!r} uses buffer {tensor.buffer} of {len(buffers)}: damaged file.")
-        raw = buffers[tensor.buffer].data
-        if raw is None or len(raw) == 0:
+        raw = _numbers(buffers[tensor.buffer].data)
+        if len(raw) == 0:
             return None
-        array = np.frombuffer(np.asarray(raw, np.uint8).tobytes(), dtype.numpy.newbyteorder("<")) \
-            if len(raw) % dtype.numpy.itemsize == 0 else np.empty(0)
-        if array.size != int(np.prod(shape, dtype=np.int64)):
+        held = np.dtype("<i8") if tensor.type == schema.TensorType.INT64 else dtype.numpy.newbyteorder("<")
+        array = np.frombuffer(np.asarray(raw, np.uint8).tobytes(), held) \
+            if len(raw) % held.itemsize == 0 else np.empty(0)
+        if array.size != math.prod(shape):
             raise GraphError(f"{where}: constant {name!r} holds {len(raw)} bytes, its shape {shape} of "
-                             f"{dtype.value} needs {int(np.prod(shape, dtype=np.int64)) * dtype.numpy.itemsize}.")
+                             f"{held.name} needs {math.prod(shape) * held.itemsize}.")
+        if held.itemsize == 8 and np.any(array != array.astype(np.int32)):
+            raise GraphError(f"{where}: constant {name!r} holds numbers beyond 32 bits.")
         return array.astype(dtype.numpy).reshape(shape)
 
     @staticmethod

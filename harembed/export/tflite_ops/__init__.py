@@ -1,6 +1,6 @@
 """All operators of the .tflite format that the integer graph has, by the graph's name."""
 
-from harembed.export.tflite_ops.base import FileOperator, TfliteOp, Written
+from harembed.export.tflite_ops.base import FileOperator, Step, TfliteOp, Written, batched
 from harembed.export.tflite_ops.convolution import CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED
 from harembed.export.tflite_ops.pointwise import (
     ADD,
@@ -51,4 +51,4 @@ TFLITE_OPS: dict[str, TfliteOp] = {
     "lstm": LSTM,
 }
 
-__all__ = ["TFLITE_OPS", "FileOperator", "TfliteOp", "Written"]
+__all__ = ["TFLITE_OPS", "FileOperator", "Step", "TfliteOp", "Written", "batched"]

@@ -1,13 +1,13 @@
 """What the .tflite format knows of one operator, in both directions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from harembed.errors import GraphError
-from harembed.ir.graph import IntGraph, Node, TensorSpec
+from harembed.ir.graph import IntGraph, Kind, Node, TensorSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +30,14 @@ class Written:
 
 @dataclass(frozen=True, eq=False)
 class FileOperator:
-    """One operator as found in a file, with its tensors resolved."""
+    """One operator as found in a file, with its tensors resolved, in the file's shapes."""
 
     where: str  # "operator 3 (CONV_2D)", for messages
     inputs: tuple[TensorSpec | None, ...]
     outputs: tuple[TensorSpec, ...]
     options: Any
     intermediates: tuple[TensorSpec, ...] = ()
+    fresh: Callable[[str], str] = str  # a tensor name that nothing has yet, like the one given
 
     def name(self, index: int) -> str:
         """The name of an input, "" if it is absent."""
@@ -75,6 +76,24 @@ class FileOperator:
             if number == value:
                 return word
         raise GraphError(f"{self.where}: {name} {value} is not supported.", f"Supported: {', '.join(table)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One node of the graph that an operator of a file becomes."""
+
+    op: str
+    inputs: tuple[TensorSpec | None, ...]
+    output: TensorSpec
+    attrs: Any = None
+
+
+def batched(spec: TensorSpec) -> TensorSpec:
+    """A tensor as the graph holds it: an activation whose first axis is longer than 1 gets an axis of 1, the
+    batch, in front. (Converters fold time into the batch, or put it there.)"""
+    if spec.kind is Kind.CONSTANT or spec.shape[:1] == (1,):
+        return spec
+    return replace(spec, shape=(1, *spec.shape))
 
 
 @dataclass(frozen=True)
