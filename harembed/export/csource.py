@@ -3,7 +3,6 @@
 Python decides every value, templates place them, kernels compute.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -100,18 +99,19 @@ def _node(graph: IntGraph, plan: MemoryPlan, index: int, node: Node,
     params, tables = _params(symbol, node, prepared.params)
     output = graph[node.outputs[0]]
     arguments: list[str] = []
+    inputs: list[str] = []
     if not op.view:
         arguments += [f"&{symbol}_params"] if prepared.params is not None else []
         inputs = [symbols.get(name) or _pointer(graph[name], plan, True) if name else "NULL" for name in node.inputs]
-        arguments += [f"(const int8_t *const[]){{ {', '.join(inputs)} }}"] if op.variadic else inputs
+        arguments += [f"{symbol}_inputs"] if op.variadic else inputs
         arguments += [_pointer(graph[name], plan, False) for name in node.outputs]
         if prepared.scratch_bytes:
             arguments.append(f"(he_arena + {plan.offsets[f'{node.name}#scratch']})")
     shapes = " ".join("x".join(map(str, graph[t].shape)) for t in (node.inputs[0], node.outputs[0]))
     return {
         "name": _text(node.name), "op": node.op, "symbol": symbol, "kernel": prepared.kernel, "fields": params,
-        "arguments": arguments, "macs": op.macs(graph, node), "output_offset": plan.offsets[output.name],
-        "output_bytes": output.nbytes, "shapes": shapes,
+        "arguments": arguments, "pointers": inputs if op.variadic else [], "macs": op.macs(graph, node),
+        "output_offset": plan.offsets[output.name], "output_bytes": output.nbytes, "shapes": shapes,
     }, tables
 
 
@@ -163,7 +163,7 @@ def _used(constants: Iterable[_Constant], nodes: list[dict[str, Any]]) -> list[_
     """Drop constants that no call and no params struct names: an unused static is a compiler error."""
     words: set[str] = set()
     for n in nodes:
-        words.update(re.findall(r"\w+", " ".join(n["arguments"])))
+        words.update(n["arguments"], n["pointers"])
         words.update(f.value for f in n["fields"])
     return [c for c in constants if c.symbol in words]
 
