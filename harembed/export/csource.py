@@ -69,8 +69,11 @@ def _context(graph: IntGraph, plan: MemoryPlan) -> dict[str, Any]:
     constants = [_tensor_constant(i, t) for i, t in enumerate(graph.of_kind(Kind.CONSTANT))]
     symbols = {t.name: c.symbol for t, c in zip(graph.of_kind(Kind.CONSTANT), constants, strict=True)}
     nodes = []
+    first: dict[tuple[str, str], str] = {}  # symbols of tables by content: unrolled networks repeat them
     for index, node in enumerate(graph.nodes):
         description, tables = _node(graph, plan, index, node, symbols)
+        same = {t.symbol: first.setdefault((t.ctype, t.values), t.symbol) for t in tables}
+        description["fields"] = [_Field(f.name, same.get(f.value, f.value)) for f in description["fields"]]
         nodes.append(description)
         constants.extend(tables)
     inputs = [_tensor(graph[t], plan) for t in graph.inputs]
