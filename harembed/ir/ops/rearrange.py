@@ -131,7 +131,7 @@ class Transpose(Op):
 
 class Pad(Op):
     name = "pad"
-    Attrs = PadAttrs
+    Attrs: type | None = PadAttrs
 
     def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
         x, a = graph[node.inputs[0]], node.attrs
