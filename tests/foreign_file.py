@@ -45,10 +45,11 @@ TABLES = {
     "SPLIT": "SplitOptions", "SPLIT_V": "SplitVOptions", "SLICE": "SliceOptions", "SQUEEZE": "SqueezeOptions",
     "STRIDED_SLICE": "StridedSliceOptions", "EXPAND_DIMS": "ExpandDimsOptions", "RESHAPE": "ReshapeOptions",
     "TRANSPOSE": "TransposeOptions", "SHAPE": "ShapeOptions", "PAD": "PadOptions", "MEAN": "ReducerOptions",
-    "ADD": "AddOptions", "SUB": "SubOptions", "FULLY_CONNECTED": "FullyConnectedOptions",
+    "REDUCE_MAX": "ReducerOptions", "REVERSE_V2": "ReverseV2Options", "ADD": "AddOptions", "SUB": "SubOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
     "SOFTMAX": "SoftmaxOptions", "QUANTIZE": "QuantizeOptions", "DEQUANTIZE": "DequantizeOptions",
 }
-FIRST_VERSIONS = ("SQUEEZE", "EXPAND_DIMS", "RESHAPE", "SHAPE")  # there is no second one in LiteRT
+FIRST_VERSIONS = ("SQUEEZE", "EXPAND_DIMS", "RESHAPE", "SHAPE", "REVERSE_V2")  # there is no second one in LiteRT
 
 
 def tflite(tensors: dict[str, T], operators: Sequence[O], inputs: Sequence[str], outputs: Sequence[str]) -> bytes:

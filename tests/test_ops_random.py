@@ -146,7 +146,7 @@ KINDS: dict[str, Callable[[Rng], Case]] = {
     "depthwise_conv_2d": sliding(DepthwiseConv2D, 9),
     "add": elementwise(Add), "sub": elementwise(Sub), "mul": elementwise(Mul),
     "prelu": prelu, "concatenation": concatenation, "strided_slice": strided_slice,
-    "quantize": unary("quantize"), "relu": unary("relu"), "relu6": unary("relu6", moves=True),
+    "quantize": unary("quantize"), "relu": unary("relu"), "relu6": unary("relu6"),
     "leaky_relu": unary("leaky_relu", lambda rng, s: LeakyReluAttrs(float(rng.uniform(-1, 2)))),
     "hard_swish": unary("hard_swish"),
     "pad": unary("pad", pad, moves=True), "pad_v2": unary("pad_v2", pad_v2, moves=True),

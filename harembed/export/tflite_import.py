@@ -17,7 +17,7 @@ from harembed.errors import GraphError
 from harembed.export.tflite import FILE_IDENTIFIER, TENSOR_TYPES
 from harembed.export.tflite_borders import FileStep, core_of
 from harembed.export.tflite_ops import FileOperator, Step, batched
-from harembed.export.tflite_ops.foreign import READABLE, steps_of
+from harembed.export.tflite_ops.foreign import HINTS, READABLE, steps_of
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, QParams, TensorSpec
 
 _DTYPES = {number: dtype for dtype, number in TENSOR_TYPES.items()}
@@ -87,7 +87,7 @@ class _Reader:
         builtin, operator = self.operators[position]
         where = f"operator {position} ({builtin})"
         if builtin not in READABLE:
-            raise GraphError(f"{where} is not supported.", f"Supported: {', '.join(READABLE)}.")
+            raise GraphError(f"{where} is not supported.", HINTS.get(builtin) or f"Supported: {', '.join(READABLE)}.")
         found = FileOperator(
             where=where,
             inputs=tuple(None if i < 0 else self._tensor(int(i), where) for i in _numbers(operator.inputs)),

@@ -1,12 +1,13 @@
 """Operators of a file that the graph says in other words, and those whose operands need another shape before.
 
-SQUEEZE and EXPAND_DIMS become reshapes, SLICE, SPLIT and UNPACK strided slices, PACK a concatenation: the same
-integers at the same places.
+SQUEEZE and EXPAND_DIMS become reshapes, SLICE, SPLIT, UNPACK and REVERSE_V2 strided slices, PACK a concatenation,
+REDUCE_MAX a pool: the same integers at the same places.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 from harembed.errors import GraphError
 from harembed.export.tflite_ops import TFLITE_OPS
@@ -20,6 +21,7 @@ from harembed.export.tflite_ops.steps import Steps, one_number, positive
 from harembed.ir.graph import TensorSpec
 from harembed.ir.ops.concatenation import ConcatenationAttrs
 from harembed.ir.ops.mean import MeanAttrs
+from harembed.ir.ops.pool import Pool2DAttrs
 from harembed.ir.ops.rearrange import TransposeAttrs
 from harembed.ir.ops.slice import StridedSliceAttrs
 
@@ -55,27 +57,13 @@ def _transpose(op: FileOperator) -> list[Step]:
 
 
 def _reduction(name: str, codec: TfliteOp) -> Callable[[FileOperator], list[Step]]:
-    """MEAN, SUM over any axes: those that are no neighbours are brought together first."""
+    """MEAN, SUM over any axes."""
 
     def expand(op: FileOperator) -> list[Step]:
         steps = Steps(op)
-        attrs = codec.read(op)[1]
-        x = steps.input(0)
-        rank = len(x.shape)
-        for axis in attrs.axes:
-            positive(axis, rank, op.where)
-        axes = attrs.axes
-        if x.shape[:1] == (1,) and len(axes) > 1:
-            axes = tuple(a for a in axes if a > 0)  # the batch, of length 1, changes no sum
-        if not axes:
-            raise GraphError(f"{op.where}: it reduces no axis.")
-        if axes != tuple(range(axes[0], axes[0] + len(axes))):
-            perm = (*(a for a in range(rank) if a not in axes), *axes)
-            together = steps.temporary(replace(x, shape=tuple(x.shape[a] for a in perm)))
-            steps.add("transpose", [x], together, TransposeAttrs(perm))
-            x, axes, keep = together, tuple(range(rank - len(axes), rank)), False
-        else:
-            keep = attrs.keep_dims
+        given, attrs = steps.input(0), codec.read(op)[1]
+        x, axes = _neighbours(steps, given, attrs.axes)
+        keep = attrs.keep_dims and x is given
         shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keep or a not in axes)
         target = steps.shaped(op.outputs[0], shape)
         steps.add(name, [x], target, MeanAttrs(axes, keep))
@@ -83,6 +71,35 @@ def _reduction(name: str, codec: TfliteOp) -> Callable[[FileOperator], list[Step
         return steps.steps
 
     return expand
+
+
+def _reduce_max(op: FileOperator) -> list[Step]:
+    """A pool whose window is all that is reduced."""
+    steps = Steps(op)
+    x, axes = _neighbours(steps, steps.input(0), MEAN.read(op)[1].axes)
+    outer, reduced, inner = (math.prod(x.shape[a:b]) for a, b in pairwise((0, axes[0], axes[-1] + 1, len(x.shape))))
+    target = steps.shaped(op.outputs[0], (1, outer, 1, inner))
+    steps.add("max_pool_2d", [steps.view(x, (1, outer, reduced, inner))], target,
+              Pool2DAttrs((1, reduced), (1, reduced), "valid"))
+    steps.finish(target, op.outputs[0])
+    return steps.steps
+
+
+def _neighbours(steps: Steps, x: TensorSpec, axes: tuple[int, ...]) -> tuple[TensorSpec, tuple[int, ...]]:
+    """A tensor whose given axes lie side by side: itself, or a transpose that puts them behind the others."""
+    rank = len(x.shape)
+    for axis in axes:
+        positive(axis, rank, steps.op.where)
+    if x.shape[:1] == (1,) and len(axes) > 1:
+        axes = tuple(a for a in axes if a > 0)  # the batch, of length 1, changes nothing
+    if not axes:
+        raise GraphError(f"{steps.op.where}: it reduces no axis.")
+    if axes == tuple(range(axes[0], axes[0] + len(axes))):
+        return x, axes
+    perm = (*(a for a in range(rank) if a not in axes), *axes)
+    together = steps.temporary(replace(x, shape=tuple(x.shape[a] for a in perm)))
+    steps.add("transpose", [x], together, TransposeAttrs(perm))
+    return together, tuple(range(rank - len(axes), rank))
 
 
 def _elementwise(name: str, codec: TfliteOp) -> Callable[[FileOperator], list[Step]]:
@@ -126,6 +143,17 @@ def _slice(op: FileOperator) -> list[Step]:
     # A size of -1 takes all that is left.
     taken = tuple(n - b if s == -1 else s for n, b, s in zip(x.shape, begin, size, strict=True))
     steps.add("strided_slice", [x], op.outputs[0], StridedSliceAttrs(begin, taken, (1,) * len(begin)))
+    return steps.steps
+
+
+def _reverse(op: FileOperator) -> list[Step]:
+    """REVERSE_V2: a slice that runs backwards."""
+    steps = Steps(op)
+    x = steps.input(0)
+    axes = {positive(int(a), len(x.shape), op.where) for a in op.constant(1).ravel()}
+    begin = tuple(n - 1 if a in axes else 0 for a, n in enumerate(x.shape))
+    stride = tuple(-1 if a in axes else 1 for a in range(len(x.shape)))
+    steps.add("strided_slice", [x], op.outputs[0], StridedSliceAttrs(begin, x.shape, stride))
     return steps.steps
 
 
@@ -186,6 +214,7 @@ FOREIGN: dict[str, Callable[[FileOperator], list[Step]]] = {
     "SQUEEZE": _reshaped,
     "EXPAND_DIMS": _reshaped,
     "SLICE": _slice,
+    "REVERSE_V2": _reverse,
     "SPLIT": _split,
     "SPLIT_V": _split_v,
     "PACK": _pack,
@@ -196,6 +225,7 @@ FOREIGN: dict[str, Callable[[FileOperator], list[Step]]] = {
     "MUL": _elementwise("mul", MUL),
     "MEAN": _reduction("mean", MEAN),
     "SUM": _reduction("sum", SUM),
+    "REDUCE_MAX": _reduce_max,
     "TRANSPOSE": _transpose,
     "PAD": _axes_seen("pad", PAD),
     "PADV2": _axes_seen("pad_v2", PADV2),
@@ -204,6 +234,13 @@ FOREIGN: dict[str, Callable[[FileOperator], list[Step]]] = {
 }
 OUR_NAMES = {codec.builtin: name for name, codec in TFLITE_OPS.items()}
 READABLE = sorted({*OUR_NAMES, *FOREIGN})
+_FIXED_BATCH = "Convert the model with a fixed batch of 1: with a variable one it computes shapes at run time."
+_UNROLL = "Convert the model with a fixed batch of 1, which makes an LSTM one operator, or unroll the layer."
+HINTS = {  # what to do about an operator that is not supported
+    "DEQUANTIZE": "It leaves int8 inside of the model, before an operator that the converter cannot quantise.",
+    **dict.fromkeys(("SHAPE", "FILL", "GATHER", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), _FIXED_BATCH),
+    **dict.fromkeys(("WHILE", "IF", "CALL_ONCE"), _UNROLL),
+}
 
 
 def steps_of(name: str, op: FileOperator) -> list[Step]:

@@ -1,9 +1,10 @@
 """quantize, relu and relu6: TFLite's int8 to int8 QUANTIZE, RELU and RELU6. A value is rescaled and clamped.
 
 inputs: input int8
-output: int8 of the input's shape; for relu6 with the input's quantisation
+output: int8 of the input's shape
 
-The two activations are only for graphs from elsewhere: our own fuse them into the layer before.
+relu6 is TFLM's, which clamps by the input's quantisation and rescales nothing, even where the output has another one
+(LiteRT rescales). The two activations are only for graphs from elsewhere: our own fuse them into the layer before.
 """
 
 from collections.abc import Sequence
@@ -70,13 +71,12 @@ class Relu6(_Rescale):
     name = "relu6"
     activation = "relu6"
 
-    def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
-        x, y = graph[node.inputs[0]], graph[node.outputs[0]]
-        if x.qparams != y.qparams:
-            # TFLM clamps by the input's quantisation and rescales nothing: other numbers than the model means.
-            raise GraphError(f"Node {node.name!r}: relu6 needs one quantisation on both sides, its input has "
-                             f"{x.qparams}, its output {y.qparams}.", "Fuse the ReLU6 into the layer before it.")
-        return super().output_shapes(graph, node)
+    def prepare(self, graph: IntGraph, node: Node) -> Prepared:
+        x = graph[node.inputs[0]]
+        multiplier, shift = quantize_multiplier(1.0)
+        act_min, act_max = activation_range(self.activation, x.scale, x.zero_point)
+        return Prepared("he_rescale_s8", RescaleParams(x.elements, x.zero_point, x.zero_point, act_min, act_max,
+                                                       multiplier, shift))
 
 
 Quantize.CASES = (
@@ -103,5 +103,6 @@ Relu6.CASES = (
     unary_case(Relu6(), "coarse", (1, 40), None, (13.0, 13.0), (5, 5)),
     unary_case(Relu6(), "zero_point_bottom", (1, 40), None, (0.03, 0.03), (-128, -128)),
     unary_case(Relu6(), "zero_point_top", (1, 40), None, (0.03, 0.03), (127, 127)),
+    unary_case(Relu6(), "other_output", (1, 40), None, (0.05, 0.0235), (-20, -128)),
     unary_case(Relu6(), "length_one", (1, 1), None, (0.05, 0.05), (0, 0)),
 )
