@@ -15,8 +15,7 @@ def write_relu(w: OnnxWriter, node: Node) -> None:
 
 
 def write_relu6(w: OnnxWriter, node: Node) -> None:
-    # As the integer kernel: rounded by the input's quantisation, whatever the output's is.
-    w.rounded(w.activation(w.real(node.inputs[0]), "relu6"), w.input(node, 0), output=node.outputs[0])
+    w.quantise(w.activation(w.real(node.inputs[0]), "relu6"), node.outputs[0], like=w.input(node, 0))
 
 
 def write_leaky_relu(w: OnnxWriter, node: Node) -> None:
