@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harembed.ir.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from harembed.ir.graph import IntGraph, Node
-from harembed.ir.ops.lookup import Lookup, centred_values
+from harembed.ir.ops.lookup import Lookup, centred_values, rescale
 from harembed.ir.ops.unary import unary_case
 
 
@@ -26,12 +25,10 @@ class LeakyRelu(Lookup):
     def table(self, graph: IntGraph, node: Node) -> np.ndarray:
         x, y = graph[node.inputs[0]], graph[node.outputs[0]]
         alpha = float(np.float32(node.attrs.alpha))  # as a file holds it
-        positive = quantize_multiplier(x.scale / y.scale)
-        negative = quantize_multiplier(x.scale * abs(alpha) / y.scale)
         centred = centred_values(x.zero_point)
         # TFLM scales by |alpha| and turns the sign afterwards: a tie is then rounded as for the positive slope.
-        below = multiply_by_quantized_multiplier(centred, *negative) * (-1 if alpha < 0 else 1)
-        scaled = np.where(centred >= 0, multiply_by_quantized_multiplier(centred, *positive), below)
+        below = rescale(node, centred, x.scale * abs(alpha) / y.scale) * (-1 if alpha < 0 else 1)
+        scaled = np.where(centred >= 0, rescale(node, centred, x.scale / y.scale), below)
         return np.clip(scaled + y.zero_point, -128, 127).astype(np.int8)
 
 

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from harembed.errors import GraphError
+from harembed.ir.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from harembed.ir.graph import DType, IntGraph, Node
 from harembed.ir.ops.base import Op, Prepared
+
+MAX_LEFT_SHIFT = 22  # of a centred int8, which has nine bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +25,20 @@ class LookupParams:
 def centred_values(zero_point: int) -> np.ndarray:
     """All inputs minus their zero_point, int64 [256]."""
     return np.arange(-128, 128, dtype=np.int64) - zero_point
+
+
+def rescale(node: Node, centred: np.ndarray, real: float) -> np.ndarray:
+    """Centred int8 values times a real factor >= 0, rounded twice as TFLM does.
+
+    Raises
+    ------
+    GraphError    if the factor takes them out of 32 bits, where TFLM's result is undefined
+    """
+    multiplier, shift = quantize_multiplier(real)
+    if shift > MAX_LEFT_SHIFT:
+        raise GraphError(f"Node {node.name!r}: {node.op} rescales by {real:.4g}, which leaves 32 bits.",
+                         "Its scales are damaged; quantise the model again.")
+    return multiply_by_quantized_multiplier(centred, multiplier, shift)
 
 
 class Lookup(Op):

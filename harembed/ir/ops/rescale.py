@@ -7,54 +7,23 @@ relu6 is TFLM's, which clamps by the input's quantisation and rescales nothing, 
 (LiteRT rescales). The two activations are only for graphs from elsewhere: our own fuse them into the layer before.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
-from harembed.errors import GraphError
-from harembed.ir.fixedpoint import quantize_multiplier, requantize
-from harembed.ir.graph import DType, IntGraph, Node
-from harembed.ir.ops.base import Op, Prepared
+from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops.conv import activation_range
+from harembed.ir.ops.lookup import Lookup, centred_values, rescale
 from harembed.ir.ops.unary import unary_case
 
 
-@dataclass(frozen=True, eq=False)
-class RescaleParams:
-    elements: int
-    input_zero_point: int
-    output_zero_point: int
-    act_min: int
-    act_max: int
-    multiplier: int  # Q0.31
-    shift: int
-
-
-class _Rescale(Op):
+class _Rescale(Lookup):
     """Base of the three; a subclass names the activation whose range clamps the output."""
 
     activation: str
 
-    def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
+    def table(self, graph: IntGraph, node: Node) -> np.ndarray:
         x, y = graph[node.inputs[0]], graph[node.outputs[0]]
-        if x.dtype is not DType.INT8 or y.dtype is not DType.INT8:
-            raise GraphError(f"Node {node.name!r}: {self.name} needs int8, got {x.dtype.value} -> {y.dtype.value}.")
-        return [x.shape]
-
-    def prepare(self, graph: IntGraph, node: Node) -> Prepared:
-        x, y = graph[node.inputs[0]], graph[node.outputs[0]]
-        multiplier, shift = quantize_multiplier(x.scale / y.scale)
-        act_min, act_max = activation_range(self.activation, y.scale, y.zero_point)
-        return Prepared("he_rescale_s8", RescaleParams(x.elements, x.zero_point, y.zero_point, act_min, act_max,
-                                                       multiplier, shift))
-
-    def reference(self, params: RescaleParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-        x = inputs[0]
-        assert x is not None
-        p = params
-        centred = x.astype(np.int64) - p.input_zero_point
-        return [requantize(centred, p.multiplier, p.shift, p.output_zero_point, p.act_min, p.act_max)]
+        scaled = rescale(node, centred_values(x.zero_point), x.scale / y.scale) + y.zero_point
+        return np.clip(scaled, *activation_range(self.activation, y.scale, y.zero_point)).astype(np.int8)
 
 
 class Quantize(_Rescale):
@@ -71,12 +40,10 @@ class Relu6(_Rescale):
     name = "relu6"
     activation = "relu6"
 
-    def prepare(self, graph: IntGraph, node: Node) -> Prepared:
+    def table(self, graph: IntGraph, node: Node) -> np.ndarray:
         x = graph[node.inputs[0]]
-        multiplier, shift = quantize_multiplier(1.0)
-        act_min, act_max = activation_range(self.activation, x.scale, x.zero_point)
-        return Prepared("he_rescale_s8", RescaleParams(x.elements, x.zero_point, x.zero_point, act_min, act_max,
-                                                       multiplier, shift))
+        limits = activation_range(self.activation, x.scale, x.zero_point)
+        return np.clip(np.arange(-128, 128), *limits).astype(np.int8)
 
 
 Quantize.CASES = (
