@@ -62,3 +62,14 @@ def test_a_graph_survives_its_files():
     graph = small_graph()
     text, constants = dump_graph(graph)
     assert load_graph(text, constants).id() == graph.id()
+
+
+def test_equal_tables_are_stored_once():
+    """An unrolled network has one activation per time step; each table takes 256 bytes."""
+    g = GraphBuilder("steps")
+    g.tensor("x", (1, 9), kind=Kind.INPUT, qparams=QParams((0.05,), 3))
+    for i in range(3):
+        g.tensor(f"y{i}", (1, 9), qparams=QParams((2.0**-7,), 0))
+        g.node("tanh", ["x"], [f"y{i}"])
+    text = generate(g.build(["x"], ["y0", "y1", "y2"]))["model.c"]
+    assert len(re.findall(r"static const int8_t \w+\[256\]", text)) == 1

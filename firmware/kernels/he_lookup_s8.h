@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* Field names as in LookupParams (harembed/ir/ops/activations.py). */
+/* Field names as in LookupParams (harembed/ir/ops/lookup.py). */
 typedef struct {
     int32_t size;        /* elements */
     const int8_t *table; /* [256] outputs for the inputs -128, -127, ... 127 */

@@ -53,6 +53,6 @@ def _page(graph: IntGraph, files: dict[str, str]) -> str:
                                      undefined=jinja2.StrictUndefined)
     return environment.get_template("README.md.j2").render(
         generator=f"harembed {harembed.__version__}", graph=graph, id=graph.id(),
-        arena_bytes=plan_memory(graph).arena_bytes,
-        inputs=[graph[name] for name in graph.inputs], outputs=[graph[name] for name in graph.outputs],
+        arena_bytes=plan_memory(graph).arena_bytes, inputs=[graph[name] for name in graph.inputs],
+        outputs=[graph[name] for name in graph.outputs],
         sources=sorted(n for n in files if n.endswith(".c")))

@@ -69,8 +69,11 @@ def _context(graph: IntGraph, plan: MemoryPlan) -> dict[str, Any]:
     constants = [_tensor_constant(i, t) for i, t in enumerate(graph.of_kind(Kind.CONSTANT))]
     symbols = {t.name: c.symbol for t, c in zip(graph.of_kind(Kind.CONSTANT), constants, strict=True)}
     nodes = []
+    first: dict[tuple[str, str], str] = {}  # symbols of tables by content: unrolled networks repeat them
     for index, node in enumerate(graph.nodes):
         description, tables = _node(graph, plan, index, node, symbols)
+        same = {t.symbol: first.setdefault((t.ctype, t.values), t.symbol) for t in tables}
+        description["fields"] = [_Field(f.name, same.get(f.value, f.value)) for f in description["fields"]]
         nodes.append(description)
         constants.extend(tables)
     inputs = [_tensor(graph[t], plan) for t in graph.inputs]
@@ -99,18 +102,19 @@ def _node(graph: IntGraph, plan: MemoryPlan, index: int, node: Node,
     params, tables = _params(symbol, node, prepared.params)
     output = graph[node.outputs[0]]
     arguments: list[str] = []
+    inputs: list[str] = []
     if not op.view:
         arguments += [f"&{symbol}_params"] if prepared.params is not None else []
-        for name in node.inputs:
-            arguments.append("NULL" if not name else symbols.get(name) or _pointer(graph[name], plan, True))
+        inputs = [symbols.get(name) or _pointer(graph[name], plan, True) if name else "NULL" for name in node.inputs]
+        arguments += [f"{symbol}_inputs"] if op.variadic else inputs
         arguments += [_pointer(graph[name], plan, False) for name in node.outputs]
         if prepared.scratch_bytes:
             arguments.append(f"(he_arena + {plan.offsets[f'{node.name}#scratch']})")
     shapes = " ".join("x".join(map(str, graph[t].shape)) for t in (node.inputs[0], node.outputs[0]))
     return {
         "name": _text(node.name), "op": node.op, "symbol": symbol, "kernel": prepared.kernel, "fields": params,
-        "arguments": arguments, "macs": op.macs(graph, node), "output_offset": plan.offsets[output.name],
-        "output_bytes": output.nbytes, "shapes": shapes,
+        "arguments": arguments, "pointers": inputs if op.variadic else [], "macs": op.macs(graph, node),
+        "output_offset": plan.offsets[output.name], "output_bytes": output.nbytes, "shapes": shapes,
     }, tables
 
 
@@ -162,7 +166,7 @@ def _used(constants: Iterable[_Constant], nodes: list[dict[str, Any]]) -> list[_
     """Drop constants that no call and no params struct names: an unused static is a compiler error."""
     words: set[str] = set()
     for n in nodes:
-        words.update(n["arguments"])
+        words.update(n["arguments"], n["pointers"])
         words.update(f.value for f in n["fields"])
     return [c for c in constants if c.symbol in words]
 

@@ -45,7 +45,7 @@ def run_tflm(tflite: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
             raise GraphError(f"TFLM cannot run the model: {error}",
                              "TFLM's own message stands above on the standard error output.") from error
         windows.append([interpreter.get_output(i).copy() for i in range(_outputs(tflite))])
-    return [np.concatenate(list(arrays)) for arrays in zip(*windows, strict=True)]
+    return [np.concatenate([np.atleast_1d(a) for a in arrays]) for arrays in zip(*windows, strict=True)]
 
 
 def _tflm_interpreter(tflite: bytes) -> Any:
@@ -97,4 +97,4 @@ def run_litert(tflite: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
             interpreter.set_tensor(detail["index"], np.ascontiguousarray(array[n]).reshape(detail["shape"]))
         interpreter.invoke()
         windows.append([interpreter.get_tensor(d["index"]) for d in output_details])
-    return [np.concatenate(list(arrays)) for arrays in zip(*windows, strict=True)]
+    return [np.concatenate([np.atleast_1d(a) for a in arrays]) for arrays in zip(*windows, strict=True)]

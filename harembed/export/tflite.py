@@ -117,9 +117,11 @@ class _Model:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, table)
         return operator
 
-    def _input(self, node: Node, position: int, value: str | np.ndarray) -> int:
+    def _input(self, node: Node, position: int, value: str | np.ndarray | TensorSpec) -> int:
         if isinstance(value, str):
             return self.index[value]
+        if isinstance(value, TensorSpec):
+            return self.tensor(value)
         data = np.ascontiguousarray(value, np.int32)
         name = f"{node.name}/operand_{position}"
         return self.tensor(TensorSpec(name, data.shape, DType.INT32, Kind.CONSTANT, None, data))

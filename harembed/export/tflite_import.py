@@ -2,9 +2,12 @@
 
 What the file says is taken as it is: integers, scales, layout. Shapes and permutations that TFLite keeps in
 tensors become attributes. What harembed does not compute is refused by name; nothing is approximated.
+The graph's inputs and outputs are int8: what stands before and behind is left out (tflite_borders.py).
 """
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -13,17 +16,19 @@ from ai_edge_litert import schema_py_generated as schema
 
 from harembed.errors import GraphError
 from harembed.export.tflite import TENSOR_TYPES
+from harembed.export.tflite_borders import FileStep, core_of
 from harembed.export.tflite_file import Budget, FileNode, FileQuantization, FileTensor, TfliteFile, parse_tflite
-from harembed.export.tflite_ops import TFLITE_OPS, FileOperator
+from harembed.export.tflite_ops import FileOperator, Step, batched
+from harembed.export.tflite_ops.foreign import HINTS, READABLE, SEVERAL_OUTPUTS, steps_of
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, QParams, TensorSpec
 from harembed.ir.ops import OPS
 
 _DTYPES = {number: dtype for dtype, number in TENSOR_TYPES.items()}
 _TYPE_NAMES = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
 _BUILTIN_NAMES = {n: name for name, n in vars(schema.BuiltinOperator).items() if isinstance(n, int)}
-_OUR_NAMES = {codec.builtin: name for name, codec in TFLITE_OPS.items()}
 
 MAX_BYTES = 1 << 26  # of a tensor, and of all constants: more than any microcontroller holds
+MAX_RANK = 8  # of a tensor; kernels take less
 MAX_NAME = 100  # characters of a tensor's name; the rest says nothing to anybody
 # What operators raise where a file says what no converter writes; their own checks name the common cases.
 _UNFORESEEN = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
@@ -53,15 +58,23 @@ class _Reader:
     def __init__(self, file: TfliteFile) -> None:
         self.file = file
         self.names = _unique_names(file.tensors)
+        self.taken = set(self.names)
+        self.builtins = [self._builtin(position, node) for position, node in enumerate(file.nodes)]
         self.builder = GraphBuilder(_printable(file.name) or "model")
         self._specs: dict[int, TensorSpec] = {}
+        self._counts: dict[str, Iterator[int]] = {}  # of fresh names, by what they are like
+        self._fresh_names: set[str] = set()
         self._constant_bytes = 0
 
     def graph(self) -> IntGraph:
-        inputs = [self._input(i) for i in self.file.inputs]
+        steps = [FileStep(builtin, node.inputs, node.outputs)
+                 for builtin, node in zip(self.builtins, self.file.nodes, strict=True)]
+        core = core_of(steps, self.file.inputs, self.file.outputs, self._type, self._is_shape)
+        inputs = [self._input(i) for i in core.inputs]
         for position, node in enumerate(self.file.nodes):
-            self._node(position, node)
-        outputs = [self._name(i, "the model's outputs") for i in self.file.outputs]
+            if position not in core.left_out:
+                self._node(f"operator {position} ({self.builtins[position]})", self.builtins[position], node)
+        outputs = [self._name(i, "the model's outputs") for i in core.outputs]
         computed = {name for node in self.builder.nodes for name in node.outputs}
         for name in outputs:
             if name not in computed:
@@ -75,45 +88,59 @@ class _Reader:
         spec = self._tensor(index, "the model's inputs")
         if spec.data is not None or spec.kind is Kind.STATE:
             raise GraphError(f"The model's input {spec.name!r} is a {spec.kind.value}: damaged file.")
-        if spec.shape[0] != 1:
-            raise GraphError(f"The model's input {spec.name!r} has shape {spec.shape}; axis 0, the batch, must be 1.",
-                             "Convert the model with batch size 1.")
-        self._add(spec, Kind.INPUT)
+        self._add(batched(spec), Kind.INPUT)
         return spec.name
 
-    def _node(self, position: int, node: FileNode) -> None:
-        builtin = self._builtin(position, node)
-        where = f"operator {position} ({builtin})"
-        if builtin not in _OUR_NAMES:
-            raise GraphError(f"{where} is not supported.", f"Supported: {', '.join(sorted(_OUR_NAMES))}.")
-        op = _OUR_NAMES[builtin]
+    def _node(self, where: str, builtin: str, node: FileNode) -> None:
+        if builtin not in READABLE:
+            raise GraphError(f"{where} is not supported.", HINTS.get(builtin) or f"Supported: {', '.join(READABLE)}.")
         found = FileOperator(
             where=where, builtin=builtin, options=node.options,
             inputs=tuple(None if i < 0 else self._tensor(i, where) for i in node.inputs),
             outputs=tuple(self._tensor(i, where) for i in node.outputs),
             intermediates=tuple(self._tensor(i, where, intermediate=True) for i in node.intermediates),
+            fresh=self._fresh,
         )
+        if not found.outputs or (len(found.outputs) > 1 and builtin not in SEVERAL_OUTPUTS):
+            raise GraphError(f"{where} has {len(found.outputs)} outputs, expected 1: damaged file.")
         try:
-            self._compile(op, found)
+            for step in steps_of(builtin, found):
+                self._compile(where, step)
         except _UNFORESEEN as error:
             raise GraphError(f"{where} is damaged, or a variant that is not supported: {error!r}.",
                              "Copy or convert the model again.") from error
 
-    def _compile(self, op: str, found: FileOperator) -> None:
-        """Turn an operator of the file into a node, and prepare it once to see that it can be computed."""
-        node_inputs, attrs = TFLITE_OPS[op].read(found)
-        used = {spec.name: spec for spec in found.inputs if spec is not None}
-        for wanted in node_inputs:
-            if wanted:
-                self._add(used[wanted])
-        for spec in found.outputs:
-            self._add(spec)
-        node = self.builder.node(op, node_inputs, [spec.name for spec in found.outputs], attrs)
+    def _compile(self, where: str, step: Step) -> None:
+        """Add a node, and prepare it once to see that it can be computed."""
+        if all(spec is None or spec.data is not None for spec in step.inputs):
+            raise GraphError(f"{where}: all its inputs are constants.", "Convert the model again: it folds them.")
+        for spec in step.inputs:
+            if spec is not None:
+                self._add(spec)
+        self._add(step.output)
+        node = self.builder.node(step.op, [spec.name if spec else "" for spec in step.inputs], [step.output.name],
+                                 step.attrs)
         so_far = IntGraph(self.builder.name, self.builder.tensors, (), (), ())
-        shapes = OPS[op].output_shapes(so_far, node)
-        if len(shapes) != len(found.outputs):
-            raise GraphError(f"{found.where} has {len(found.outputs)} outputs, it computes {len(shapes)}.")
-        _check_shifts(found.where, OPS[op].prepare(so_far, node).params)
+        shapes = OPS[step.op].output_shapes(so_far, node)
+        if len(shapes) != 1:
+            raise GraphError(f"{where} has one output, it computes {len(shapes)}.")
+        _check_shifts(where, OPS[step.op].prepare(so_far, node).params)
+
+    def _fresh(self, like: str) -> str:
+        """A name that no tensor has yet."""
+        numbers = self._counts.setdefault(like, itertools.count(1))
+        name = next(n for k in numbers if (n := f"{like}#{k}") not in self.taken)
+        self.taken.add(name)
+        self._fresh_names.add(name)
+        return name
+
+    def _type(self, index: int) -> int:
+        """A tensor's type in the schema's numbers, -1 where there is no such tensor."""
+        return self.file.tensors[index].type if 0 <= index < len(self.names) else -1
+
+    def _is_shape(self, index: int) -> bool:
+        """Whether a tensor is int32 without a scale."""
+        return self._type(index) == schema.TensorType.INT32 and self.file.tensors[index].quantization is None
 
     def _builtin(self, position: int, node: FileNode) -> str:
         codes = self.file.builtins
@@ -140,13 +167,17 @@ class _Reader:
         return self._specs[index]
 
     def _spec(self, tensor: FileTensor, name: str, what: str) -> TensorSpec:
-        if tensor.type not in _DTYPES:
+        dtype = _DTYPES.get(tensor.type)
+        if tensor.type == schema.TensorType.INT64 and tensor.quantization is None and self._has_data(tensor):
+            dtype = DType.INT32  # axes and sizes; no number of them is that large
+        if dtype is None:
             raise GraphError(f"{what} is {_TYPE_NAMES.get(tensor.type, tensor.type)}, "
                              "only INT8, INT16 and INT32 are supported.",
                              "Convert the model with full int8 quantisation, inputs and outputs included.")
-        dtype = _DTYPES[tensor.type]
         if tensor.sparse:
             raise GraphError(f"{what} is stored as a sparse tensor.", "Convert the model without sparsity.")
+        if len(tensor.shape) > MAX_RANK:
+            raise GraphError(f"{what} has {len(tensor.shape)} axes; at most {MAX_RANK} are supported.")
         if any(d < 1 for d in tensor.shape):
             raise GraphError(f"{what} has shape {tensor.shape}.", "Convert with fixed shapes.")
         content = self._content(tensor, what, dtype)
@@ -154,13 +185,17 @@ class _Reader:
         if content is not None and tensor.is_variable:
             raise GraphError(f"{what} is a variable that holds a constant: damaged file.")
         if content is None:
-            _check_activation(what, dtype, tensor.shape, qparams)
+            _check_activation(what, dtype, qparams)
         kind = Kind.CONSTANT if content is not None else Kind.STATE if tensor.is_variable else Kind.ACTIVATION
         return TensorSpec(name, tensor.shape, dtype, kind, qparams, content)
 
+    def _has_data(self, tensor: FileTensor) -> bool:
+        return 0 <= tensor.buffer < len(self.file.buffers) and len(self.file.buffers[tensor.buffer]) > 0
+
     def _content(self, tensor: FileTensor, what: str, dtype: DType) -> np.ndarray | None:
         """The constant that a tensor holds: a view into the file where that is possible."""
-        nbytes = _bytes(what, tensor.shape, dtype)
+        held = np.dtype("<i8") if tensor.type == schema.TensorType.INT64 else dtype.numpy.newbyteorder("<")
+        nbytes = _bytes(what, tensor.shape, held)
         if not 0 <= tensor.buffer < len(self.file.buffers):
             raise GraphError(f"{what} uses buffer {tensor.buffer} of {len(self.file.buffers)}: damaged file.")
         raw = self.file.buffers[tensor.buffer]
@@ -168,33 +203,39 @@ class _Reader:
             return None
         if len(raw) != nbytes:
             raise GraphError(f"{what}: the constant holds {len(raw)} bytes, its shape {tensor.shape} of "
-                             f"{dtype.value} needs {nbytes}.")
+                             f"{held.name} needs {nbytes}.")
+        self._count(nbytes)
+        stored = raw.view(held)
+        if held.itemsize == 8 and np.any(stored != stored.astype(np.int32)):
+            raise GraphError(f"{what}: the constant holds numbers beyond 32 bits.")
+        array = stored.astype(dtype.numpy, copy=False).reshape(tensor.shape)
+        return np.require(array, requirements="A")
+
+    def _count(self, nbytes: int) -> None:
         self._constant_bytes += nbytes
         if self._constant_bytes > MAX_BYTES:
             raise GraphError(f"The model has more than {MAX_BYTES:,} bytes of constants.")
-        array = raw.view(dtype.numpy.newbyteorder("<")).astype(dtype.numpy, copy=False).reshape(tensor.shape)
-        return np.require(array, requirements="A")
 
     def _add(self, spec: TensorSpec, kind: Kind | None = None) -> None:
         if spec.name in self.builder.tensors:
             return
         if spec.data is not None:
+            if spec.name in self._fresh_names:
+                self._count(spec.nbytes)  # another view of the same bytes is written out as another constant
             self.builder.constant(spec.name, spec.data, spec.qparams)
         else:
             self.builder.tensor(spec.name, spec.shape, spec.dtype, kind or spec.kind, spec.qparams)
 
 
-def _bytes(what: str, shape: tuple[int, ...], dtype: DType) -> int:
-    nbytes = math.prod(shape) * dtype.numpy.itemsize
+def _bytes(what: str, shape: tuple[int, ...], held: np.dtype) -> int:
+    nbytes = math.prod(shape) * held.itemsize
     if nbytes > MAX_BYTES:
         raise GraphError(f"{what} of shape {shape} takes {nbytes:,} bytes; at most {MAX_BYTES:,} are supported.")
     return nbytes
 
 
-def _check_activation(what: str, dtype: DType, shape: tuple[int, ...], qparams: QParams | None) -> None:
-    """What is computed at run time has a batch, and one scale for the whole tensor."""
-    if not shape:
-        raise GraphError(f"{what} has no axes; axis 0 must be the batch.", "Keep the dimensions in the model.")
+def _check_activation(what: str, dtype: DType, qparams: QParams | None) -> None:
+    """What is computed at run time has one scale for the whole tensor."""
     if dtype is not DType.INT32 and (qparams is None or len(qparams.scale) != 1):
         raise GraphError(f"{what} is {dtype.value} and has {len(qparams.scale) if qparams else 'no'} scales; an "
                          "activation needs one.", "Convert the model with full int8 quantisation.")

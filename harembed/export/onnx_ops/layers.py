@@ -1,4 +1,4 @@
-"""Convolution, dense, pooling, mean and relu in ONNX: dequantise, compute in float, quantise.
+"""Convolution, dense, pooling, mean and sum in ONNX: dequantise, compute in float, quantise.
 
 ONNX slides windows over NCHW, so convolutions and pools stand between two transposes.
 """
@@ -82,5 +82,7 @@ def write_mean(w: OnnxWriter, node: Node) -> None:
     w.quantise(w.rounded_twice(y, node), node.outputs[0])
 
 
-def write_relu(w: OnnxWriter, node: Node) -> None:
-    w.quantise(w.op("Relu", w.real(node.inputs[0])), node.outputs[0])
+def write_sum(w: OnnxWriter, node: Node) -> None:
+    axes = w.constant(np.array(node.attrs.axes, np.int64), "axes")
+    y = w.op("ReduceSum", w.real(node.inputs[0]), axes, keepdims=int(node.attrs.keep_dims))
+    w.quantise(w.rounded_twice(y, node), node.outputs[0])

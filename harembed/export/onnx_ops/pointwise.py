@@ -1,9 +1,33 @@
-"""softmax, tanh, logistic, add, mul and batch_matmul in ONNX: dequantise, compute in float, quantise."""
+"""Activations, add, sub, mul and batch_matmul in ONNX: dequantise, compute in float, quantise."""
 
 import numpy as np
 
 from harembed.export.onnx_ops.writer import OnnxWriter
 from harembed.ir.graph import Node
+
+
+def write_quantize(w: OnnxWriter, node: Node) -> None:
+    w.quantise(w.real(node.inputs[0]), node.outputs[0])
+
+
+def write_relu(w: OnnxWriter, node: Node) -> None:
+    w.quantise(w.activation(w.real(node.inputs[0]), "relu"), node.outputs[0])
+
+
+def write_relu6(w: OnnxWriter, node: Node) -> None:
+    w.quantise(w.activation(w.real(node.inputs[0]), "relu6"), node.outputs[0], like=w.input(node, 0))
+
+
+def write_leaky_relu(w: OnnxWriter, node: Node) -> None:
+    w.quantise(w.op("LeakyRelu", w.real(node.inputs[0]), alpha=float(node.attrs.alpha)), node.outputs[0])
+
+
+def write_prelu(w: OnnxWriter, node: Node) -> None:
+    w.quantise(w.op("PRelu", w.real(node.inputs[0]), w.real(node.inputs[1])), node.outputs[0])
+
+
+def write_hard_swish(w: OnnxWriter, node: Node) -> None:
+    w.quantise(w.op("HardSwish", w.real(node.inputs[0])), node.outputs[0])
 
 
 def write_softmax(w: OnnxWriter, node: Node) -> None:
@@ -28,6 +52,10 @@ def _write_elementwise(w: OnnxWriter, node: Node, op_type: str) -> None:
 
 def write_add(w: OnnxWriter, node: Node) -> None:
     _write_elementwise(w, node, "Add")
+
+
+def write_sub(w: OnnxWriter, node: Node) -> None:
+    _write_elementwise(w, node, "Sub")
 
 
 def write_mul(w: OnnxWriter, node: Node) -> None:

@@ -1,4 +1,4 @@
-"""reshape, transpose, pad and strided_slice in ONNX: they move integers, so nothing is dequantised."""
+"""What moves integers, in ONNX: reshape, transpose, pads, strided_slice and concatenation. Nothing is dequantised."""
 
 import numpy as np
 
@@ -16,9 +16,32 @@ def write_transpose(w: OnnxWriter, node: Node) -> None:
 
 
 def write_pad(w: OnnxWriter, node: Node) -> None:
+    _write_pad(w, node, w.input(node, 0).zero_point)
+
+
+def write_pad_v2(w: OnnxWriter, node: Node) -> None:
+    _write_pad(w, node, node.attrs.value)
+
+
+def _write_pad(w: OnnxWriter, node: Node, padding: int) -> None:
     pads = w.constant(np.array([*node.attrs.before, *node.attrs.after], np.int64), "pads")
-    value = w.constant(np.array(w.input(node, 0).zero_point, np.int8), "pad_value")
+    value = w.constant(np.array(padding, np.int8), "pad_value")
     w.op("Pad", node.inputs[0], pads, value, output=node.outputs[0])
+
+
+def write_concatenation(w: OnnxWriter, node: Node) -> None:
+    like = next(name for name in node.inputs if w.graph[name].data is None)
+    parts = [name if w.graph[name].data is None else _in_every_window(w, name, like) for name in node.inputs]
+    w.op("Concat", *parts, axis=node.attrs.axis, output=node.outputs[0])
+
+
+def _in_every_window(w: OnnxWriter, constant: str, like: str) -> str:
+    """A constant [1, ...] repeated for each window of a tensor."""
+    spec = w.graph[constant]
+    assert spec.data is not None
+    windows = w.op("Shape", like, start=0, end=1)
+    shape = w.op("Concat", windows, w.constant(np.array(spec.shape[1:], np.int64), "shape"), axis=0)
+    return w.op("Expand", w.constant(spec.data, spec.name), shape)
 
 
 def write_strided_slice(w: OnnxWriter, node: Node) -> None:

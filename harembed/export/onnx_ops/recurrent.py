@@ -27,7 +27,7 @@ def write_lstm(w: OnnxWriter, node: Node) -> None:
     w.nodes.append(helper.make_node(
         "Scan", [zero, zero, _int16(w, from_input, GATE_SCALE)], outputs, name=f"Scan:{node.name}", body=body,
         num_scan_inputs=1, scan_input_axes=[1], scan_output_axes=[1]))
-    w.quantise(outputs[2], node.outputs[0])
+    w.quantise(outputs[2], node.outputs[0], like=state)
 
 
 def _body(w: OnnxWriter, node: Node, recurrent: str) -> GraphProto:

@@ -68,11 +68,14 @@ class OnnxWriter:
             return self.op("DequantizeLinear", self.constant(data, "bias"), self.constant(scales[0], "scale"))
         return self.op("DequantizeLinear", self.constant(data, "bias"), self.constant(scales, "scale"), axis=0)
 
-    def quantise(self, value: str, tensor: str) -> None:
-        """Round a float value into a tensor of the graph, in that tensor's shape."""
+    def quantise(self, value: str, tensor: str, like: TensorSpec | None = None) -> None:
+        """Round a float value into a tensor of the graph, in that tensor's shape.
+
+        `like` says by which quantisation, where a kernel does not heed its output's.
+        """
         spec = self.graph[tensor]
         shape = self.constant(np.array([-1, *spec.shape[1:]], np.int64), "shape")
-        self.rounded(self.op("Reshape", value, shape), spec, output=tensor)
+        self.rounded(self.op("Reshape", value, shape), like or spec, output=tensor)
 
     def rounded(self, value: str, spec: TensorSpec, output: str | None = None) -> str:
         """Round a float value into the integers of `spec`."""

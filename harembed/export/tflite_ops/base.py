@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from harembed.errors import GraphError
-from harembed.ir.graph import DType, IntGraph, Node, TensorSpec
+from harembed.ir.graph import DType, IntGraph, Kind, Node, TensorSpec
 
 LARGEST_STEP = 32767  # of strides, dilations and windows: no index of a kernel can leave int32
 # Operators whose table of options has another name than the operator.
 OPTIONS = {**dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), "Pool2DOptionsT"),
-           **dict.fromkeys(("MEAN", "SUM"), "ReducerOptionsT")}
+           **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX"), "ReducerOptionsT")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,19 +23,20 @@ class Written:
     Attributes
     ----------
     inputs : in TFLite's order: the name of a tensor of the graph, "" where absent, or an int32 array that the
-        file needs and the graph does not have as a tensor (a shape, a permutation)
+        file needs and the graph does not have as a tensor (a shape, a permutation); a whole tensor where such a
+        constant is quantised
     options : an object of the schema (Conv2DOptionsT …), or None
     intermediates : tensors without data that only carry quantisation (LSTM)
     """
 
-    inputs: tuple[str | np.ndarray, ...]
+    inputs: tuple[str | np.ndarray | TensorSpec, ...]
     options: Any = None
     intermediates: tuple[TensorSpec, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class FileOperator:
-    """One operator as found in a file, with its tensors resolved."""
+    """One operator as found in a file, with its tensors resolved, in the file's shapes."""
 
     where: str  # "operator 3 (CONV_2D)", for messages
     builtin: str  # name in the schema's BuiltinOperator
@@ -43,6 +44,7 @@ class FileOperator:
     outputs: tuple[TensorSpec, ...]
     options: Any
     intermediates: tuple[TensorSpec, ...] = ()
+    fresh: Callable[[str], str] = str  # a tensor name that nothing has yet, like the one given
 
     def name(self, index: int) -> str:
         """The name of an input, "" if it is absent."""
@@ -169,6 +171,24 @@ class FileOperator:
             if number == value:
                 return word
         raise GraphError(f"{self.where}: {name} {value} is not supported.", f"Supported: {', '.join(table)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One node of the graph that an operator of a file becomes."""
+
+    op: str
+    inputs: tuple[TensorSpec | None, ...]
+    output: TensorSpec
+    attrs: Any = None
+
+
+def batched(spec: TensorSpec) -> TensorSpec:
+    """A tensor as the graph holds it: an activation whose first axis is longer than 1 gets an axis of 1, the
+    batch, in front. (Converters fold time into the batch, or put it there.)"""
+    if spec.kind is Kind.CONSTANT or spec.shape[:1] == (1,):
+        return spec
+    return replace(spec, shape=(1, *spec.shape))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""softmax, tanh, logistic, add, mul and batch_matmul in a .tflite: the same operands, few options."""
+"""Activations, add, sub, mul and batch_matmul in a .tflite: the same operands, few options."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from harembed.export.tflite_ops.base import FileOperator, TfliteOp, Written
 from harembed.export.tflite_ops.convolution import ACTIVATION
 from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops.elementwise import ElementwiseAttrs
+from harembed.ir.ops.leaky_relu import LeakyReluAttrs
 from harembed.ir.ops.matmul import BatchMatMulAttrs
 from harembed.ir.ops.softmax import SoftmaxAttrs
 
@@ -19,6 +20,24 @@ def _write_plain(graph: IntGraph, node: Node) -> Written:
 
 def _read_plain(op: FileOperator) -> tuple[tuple[str, ...], None]:
     return (op.activation(0),), None
+
+
+def _write_quantize(graph: IntGraph, node: Node) -> Written:
+    return Written(node.inputs, schema.QuantizeOptionsT())
+
+
+def _write_leaky_relu(graph: IntGraph, node: Node) -> Written:
+    options = schema.LeakyReluOptionsT()
+    options.alpha = node.attrs.alpha
+    return Written(node.inputs, options)
+
+
+def _read_leaky_relu(op: FileOperator) -> tuple[tuple[str, ...], LeakyReluAttrs]:
+    return (op.activation(0),), LeakyReluAttrs(float(op.option("alpha")))
+
+
+def _read_prelu(op: FileOperator) -> tuple[tuple[str, ...], None]:
+    return (op.activation(0), op.name(1)), None
 
 
 def _write_softmax(graph: IntGraph, node: Node) -> Written:
@@ -40,13 +59,17 @@ def _write_add(graph: IntGraph, node: Node) -> Written:
     return _write_elementwise(node, schema.AddOptionsT())
 
 
+def _write_sub(graph: IntGraph, node: Node) -> Written:
+    return _write_elementwise(node, schema.SubOptionsT())
+
+
 def _write_mul(graph: IntGraph, node: Node) -> Written:
     return _write_elementwise(node, schema.MulOptionsT())
 
 
 def _operands(op: FileOperator) -> tuple[str, str]:
     """Both operands; one of them at least is computed at run time."""
-    if all(spec is None or spec.data is not None for spec in op.inputs):
+    if all(spec is None or spec.data is not None for spec in op.inputs[:2]):
         raise GraphError(f"{op.where}: both inputs are constants.", "Convert the model again: it folds them.")
     return op.name(0), op.name(1)
 
@@ -68,6 +91,13 @@ def _read_batch_matmul(op: FileOperator) -> tuple[tuple[str, ...], BatchMatMulAt
 SOFTMAX = TfliteOp("SOFTMAX", 2, _write_softmax, _read_softmax)
 TANH = TfliteOp("TANH", 2, _write_plain, _read_plain)
 LOGISTIC = TfliteOp("LOGISTIC", 2, _write_plain, _read_plain)
+QUANTIZE = TfliteOp("QUANTIZE", 2, _write_quantize, _read_plain)
+RELU = TfliteOp("RELU", 2, _write_plain, _read_plain)
+RELU6 = TfliteOp("RELU6", 2, _write_plain, _read_plain)
+LEAKY_RELU = TfliteOp("LEAKY_RELU", 2, _write_leaky_relu, _read_leaky_relu)
+PRELU = TfliteOp("PRELU", 1, _write_plain, _read_prelu)
+HARD_SWISH = TfliteOp("HARD_SWISH", 1, _write_plain, _read_plain)
 ADD = TfliteOp("ADD", 2, _write_add, _read_elementwise)
+SUB = TfliteOp("SUB", 2, _write_sub, _read_elementwise)
 MUL = TfliteOp("MUL", 2, _write_mul, _read_elementwise)
 BATCH_MATMUL = TfliteOp("BATCH_MATMUL", 2, _write_batch_matmul, _read_batch_matmul)

@@ -1,4 +1,4 @@
-"""Pooling, mean and relu in a .tflite."""
+"""Pooling, mean and sum in a .tflite."""
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -36,29 +36,20 @@ def _read_pool(op: FileOperator) -> tuple[tuple[str, ...], Pool2DAttrs]:
     )
 
 
-def _write_mean(graph: IntGraph, node: Node) -> Written:
+def _write_reduction(graph: IntGraph, node: Node) -> Written:
     options = schema.ReducerOptionsT()
     options.keepDims = node.attrs.keep_dims
     return Written((*node.inputs, np.array(node.attrs.axes, np.int32)), options)
 
 
-def _read_mean(op: FileOperator) -> tuple[tuple[str, ...], MeanAttrs]:
+def _read_reduction(op: FileOperator) -> tuple[tuple[str, ...], MeanAttrs]:
     rank = 0 if op.inputs[0] is None else len(op.inputs[0].shape)
     axes = {int(a) + (rank if a < 0 else 0) for a in op.constant(1).ravel()}
     op.int8_output()
     return (op.activation(0),), MeanAttrs(tuple(sorted(axes)), bool(op.option("keepDims")))
 
 
-def _write_relu(graph: IntGraph, node: Node) -> Written:
-    return Written(node.inputs)
-
-
-def _read_relu(op: FileOperator) -> tuple[tuple[str, ...], None]:
-    op.int8_output()
-    return (op.activation(0),), None
-
-
 AVERAGE_POOL_2D = TfliteOp("AVERAGE_POOL_2D", 2, _write_pool, _read_pool)
 MAX_POOL_2D = TfliteOp("MAX_POOL_2D", 2, _write_pool, _read_pool)
-MEAN = TfliteOp("MEAN", 2, _write_mean, _read_mean)
-RELU = TfliteOp("RELU", 2, _write_relu, _read_relu)
+MEAN = TfliteOp("MEAN", 2, _write_reduction, _read_reduction)
+SUM = TfliteOp("SUM", 2, _write_reduction, _read_reduction)

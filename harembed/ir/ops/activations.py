@@ -3,13 +3,11 @@
 inputs: input, any shape, int8, any quantisation that TFLM takes
 output: the same shape, int8; its quantisation is fixed by the format: tanh 1/128 and 0, logistic 1/256 and -128
 
-An int8 tensor has 256 values, so prepare() computes TFLM's arithmetic (gemmlowp, Q4.27 in, Q0.31 out) once
-for each of them and the kernel looks up. The table costs 256 bytes of flash, less than the code of it all.
+TFLM's arithmetic (gemmlowp, Q4.27 in, Q0.31 out) is computed once for each int8 value; the kernel looks up.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,17 +20,12 @@ from harembed.ir.fixedpoint import (
     rounding_divide_by_pot,
     tanh,
 )
-from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams
-from harembed.ir.ops.base import Case, Op, Prepared
+from harembed.ir.graph import GraphBuilder, IntGraph, Kind, Node, QParams
+from harembed.ir.ops.base import Case
+from harembed.ir.ops.lookup import Lookup, centred_values
 
 INTEGER_BITS = 4  # of the argument of gemmlowp's functions
 FUNCTIONS: dict[str, Callable[[Any, int], Any]] = {"tanh": tanh, "logistic": logistic}
-
-
-@dataclass(frozen=True, eq=False)
-class LookupParams:
-    size: int  # elements
-    table: np.ndarray  # [256] int8: the output for input -128, -127, ... 127
 
 
 def activation_table(function: Callable[[Any, int], Any], scale: float, zero_point: int, output_bits: int,
@@ -47,7 +40,7 @@ def activation_table(function: Callable[[Any, int], Any], scale: float, zero_poi
     """
     multiplier, shift = quantize_multiplier(scale * (1 << (31 - INTEGER_BITS)))
     radius = _radius(shift)
-    centred = np.arange(-128, 128, dtype=np.int64) - zero_point
+    centred = centred_values(zero_point)
     argument = multiply_by_quantized_multiplier(np.where(np.abs(centred) < radius, centred, 0), multiplier, shift)
     value = rounding_divide_by_pot(function(argument, INTEGER_BITS), 31 - output_bits) + output_zero_point
     value = np.where(centred >= radius, 127, np.where(centred <= -radius, -128, np.clip(value, -128, 127)))
@@ -59,17 +52,16 @@ def _radius(shift: int) -> int:
     return math.floor(((1 << INTEGER_BITS) - 1) * 2.0 ** (31 - INTEGER_BITS - shift))
 
 
-class _Lookup(Op):
+class _Saturating(Lookup):
     """Base of the two; a subclass says which output quantisation."""
 
     output_bits: int
     output_zero_point: int
 
     def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
+        shapes = super().output_shapes(graph, node)
         x, y = graph[node.inputs[0]], graph[node.outputs[0]]
         scale = 2.0**-self.output_bits
-        if x.dtype is not DType.INT8 or y.dtype is not DType.INT8:
-            raise GraphError(f"Node {node.name!r}: {self.name} needs int8, got {x.dtype.value} -> {y.dtype.value}.")
         if y.scale != scale or y.zero_point != self.output_zero_point:
             raise GraphError(f"Node {node.name!r}: the output of {self.name} must have scale {scale} and zero point "
                              f"{self.output_zero_point}, not {y.scale} and {y.zero_point}.",
@@ -77,18 +69,12 @@ class _Lookup(Op):
         if not 2.0**-28 <= x.scale < 8.0:
             raise GraphError(f"Node {node.name!r}: the input scale of {self.name} must lie in [2^-28, 8), not "
                              f"{x.scale}.", "Outside, TFLM shifts by negative bits or saturates even zero.")
-        return [x.shape]
+        return shapes
 
-    def prepare(self, graph: IntGraph, node: Node) -> Prepared:
+    def table(self, graph: IntGraph, node: Node) -> np.ndarray:
         x = graph[node.inputs[0]]
-        table = activation_table(FUNCTIONS[self.name], x.scale, x.zero_point, self.output_bits,
-                                 self.output_zero_point)
-        return Prepared("he_lookup_s8", LookupParams(size=x.elements, table=table))
-
-    def reference(self, params: LookupParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-        x = inputs[0]
-        assert x is not None
-        return [params.table[x.astype(np.int64) + 128]]
+        return activation_table(FUNCTIONS[self.name], x.scale, x.zero_point, self.output_bits,
+                                self.output_zero_point)
 
     @classmethod
     def case(cls, name: str, shape: tuple[int, ...], scale: float, zero_point: int = 3) -> Case:
@@ -114,13 +100,13 @@ class _Lookup(Op):
         )
 
 
-class Tanh(_Lookup):
+class Tanh(_Saturating):
     name = "tanh"
     output_bits = 7
     output_zero_point = 0
 
 
-class Logistic(_Lookup):
+class Logistic(_Saturating):
     name = "logistic"
     output_bits = 8
     output_zero_point = -128

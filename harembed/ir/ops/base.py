@@ -43,12 +43,14 @@ class Op:
 
     C convention: `void <kernel>(const <kernel>_params *params, inputs..., outputs..., scratch)`, constants
     among the inputs, absent optional inputs as NULL, scratch only if scratch_bytes > 0, params only if not None.
+    Of a variadic operator all inputs are one argument, an array of pointers.
     """
 
     name: str
     Attrs: type | None = None  # the frozen dataclass of Node.attrs
     CASES: tuple[Case, ...] = ()
     view = False  # the output is the first input under another shape: same storage, no code
+    variadic = False  # takes any number of int8 inputs
 
     def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
         """Shapes of the outputs; raises GraphError where inputs or attributes are not supported."""

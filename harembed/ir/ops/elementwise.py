@@ -1,4 +1,4 @@
-"""add and mul: TFLite's ADD and MUL on int8, with broadcasting.
+"""add, sub and mul: TFLite's ADD, SUB and MUL on int8, with broadcasting.
 
 inputs: input1, input2, int8; shapes broadcast as NumPy's do, up to rank 5; either may be a constant
 output: int8
@@ -19,7 +19,7 @@ from harembed.ir.ops.base import Case, Op, Prepared
 from harembed.ir.ops.conv import activation_range
 
 RANK = 5  # of the loops in C; shorter shapes get ones in front
-ADD_LEFT_SHIFT = 20  # headroom that TFLite gives both inputs of an addition before it scales them
+ADD_LEFT_SHIFT = 20  # headroom that TFLite gives both inputs of a sum or difference before it scales them
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ElementwiseAttrs:
 
 
 @dataclass(frozen=True, eq=False)
-class AddParams:
+class AddParams:  # and of sub
     shape: tuple[int, ...]  # [5] of the output
     stride1: tuple[int, ...]  # [5] elements between neighbours of input1 along each axis; 0 repeats it
     stride2: tuple[int, ...]
@@ -68,7 +68,7 @@ def broadcast_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class _Elementwise(Op):
-    """What add and mul share: shapes and the batch."""
+    """What all three share: shapes and the batch."""
 
     Attrs = ElementwiseAttrs
 
@@ -142,8 +142,8 @@ class _Elementwise(Op):
         )
 
 
-class Add(_Elementwise):
-    name = "add"
+class _Sum(_Elementwise):
+    """What add and sub share: both inputs are brought to one scale, then the result to the output's."""
 
     def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
         shapes = super().output_shapes(graph, node)
@@ -167,17 +167,39 @@ class Add(_Elementwise):
             input1_shift=shift1, input2_multiplier=multiplier2, input2_shift=shift2, output_multiplier=multiplier,
             output_shift=shift,
         )
-        return Prepared("he_add_s8", params)
+        return Prepared(f"he_{self.name}_s8", params)
+
+    @staticmethod
+    def _scaled(p: AddParams, x1: np.ndarray | None, x2: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Both inputs on their common scale."""
+        assert x1 is not None and x2 is not None
+        return (
+            multiply_by_quantized_multiplier((x1.astype(np.int64) - p.input1_zero_point) << p.left_shift,
+                                             p.input1_multiplier, p.input1_shift),
+            multiply_by_quantized_multiplier((x2.astype(np.int64) - p.input2_zero_point) << p.left_shift,
+                                             p.input2_multiplier, p.input2_shift),
+        )
+
+
+class Add(_Sum):
+    name = "add"
 
     def reference(self, params: AddParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-        x1, x2 = inputs
-        assert x1 is not None and x2 is not None
         p = params
-        scaled1 = multiply_by_quantized_multiplier((x1.astype(np.int64) - p.input1_zero_point) << p.left_shift,
-                                                   p.input1_multiplier, p.input1_shift)
-        scaled2 = multiply_by_quantized_multiplier((x2.astype(np.int64) - p.input2_zero_point) << p.left_shift,
-                                                   p.input2_multiplier, p.input2_shift)
+        scaled1, scaled2 = self._scaled(p, *inputs)
         return [requantize(scaled1 + scaled2, p.output_multiplier, p.output_shift, p.output_zero_point, p.act_min,
+                           p.act_max)]
+
+
+class Sub(_Sum):
+    """Not add with a negated multiplier: a product's ties go up, whatever its sign."""
+
+    name = "sub"
+
+    def reference(self, params: AddParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        p = params
+        scaled1, scaled2 = self._scaled(p, *inputs)
+        return [requantize(scaled1 - scaled2, p.output_multiplier, p.output_shift, p.output_zero_point, p.act_min,
                            p.act_max)]
 
 
@@ -199,4 +221,5 @@ class Mul(_Elementwise):
 
 
 Add.CASES = Add.cases()
+Sub.CASES = Sub.cases()
 Mul.CASES = Mul.cases()

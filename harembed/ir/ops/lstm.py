@@ -4,7 +4,8 @@ inputs: input [1, T, I] int8;
     input weights [U, I] int8 and recurrent weights [U, U] int8, each of the input, forget, cell and output gate;
     biases [U] int32 in the same order;
     output_state [1, U] int8 and cell_state [1, U] int16, of Kind.STATE, updated in place
-output: [1, T, U] int8, quantised as output_state
+output: [1, T, U] int8, the integers of output_state after each step, whatever its own quantisation says: TFLM copies
+    them, and TensorFlow's converter gives the two of a bidirectional layer one scale
 
 Weights have one scale per tensor and zero point 0; the cell's scale is a power of two, its zero point 0. Peephole,
 projection, layer normalisation, coupled gates and time-major layout do not exist here; the importer refuses them.
@@ -105,9 +106,8 @@ class Lstm(Op):
         for t in (state, cell):
             if t.kind is not Kind.STATE:
                 raise GraphError(f"{where}: {t.name!r} must be a state tensor, is {t.kind.value}.")
-        if y.dtype is not DType.INT8 or y.qparams != state.qparams:
-            raise GraphError(f"{where}: the output is a copy of output_state, so {y.name!r} must be quantised as "
-                             f"{state.name!r} is.")
+        if y.dtype is not DType.INT8:
+            raise GraphError(f"{where}: the output {y.name!r} must be int8, is {y.dtype.value}.")
         mantissa, exponent = math.frexp(cell.scale)
         if mantissa != 0.5 or cell.zero_point != 0 or not -24 <= exponent - 1 <= 0:
             raise GraphError(f"{where}: the cell's scale must be a power of two from 2^-24 to 1 and its zero point "
@@ -163,8 +163,11 @@ class Lstm(Op):
     @staticmethod
     def case(name: str, steps: int, inputs: int, units: int, attrs: LstmAttrs = LstmAttrs(),
              scales: tuple[float, float, float] = (0.03, 0.008, 2.0**-13), zero_points: tuple[int, int] = (6, -5),
-             weight_scale: float = 0.006) -> Case:
-        """A one-node graph; scales are those of input, output and cell, zero_points of input and output."""
+             weight_scale: float = 0.006, declared: QParams | None = None) -> Case:
+        """A one-node graph; scales are those of input, output state and cell, zero_points of input and output state.
+
+        The output is quantised as the state, if it is not declared otherwise.
+        """
 
         def build(rng: np.random.Generator) -> IntGraph:
             g = GraphBuilder(f"lstm_{name}")
@@ -182,7 +185,7 @@ class Lstm(Op):
             output = QParams((output_scale,), zero_points[1])
             names.append(g.tensor("output_state", (1, units), kind=Kind.STATE, qparams=output))
             names.append(g.tensor("cell_state", (1, units), DType.INT16, Kind.STATE, QParams((cell_scale,))))
-            g.tensor("output", (1, steps, units), qparams=output)
+            g.tensor("output", (1, steps, units), qparams=declared or output)
             g.node("lstm", names, ["output"], attrs)
             return g.build(["input"], ["output"])
 
@@ -231,6 +234,7 @@ Lstm.CASES = (
     Lstm.case("small_weights", 12, 4, 6, weight_scale=2e-4),
     Lstm.case("coarse_cell", 30, 5, 6, LstmAttrs(10.0), scales=(0.03, 0.008, 2.0**-9)),
     Lstm.case("fine_cell", 30, 5, 6, scales=(0.03, 0.008, 2.0**-15)),
+    Lstm.case("other_output", 12, 5, 6, declared=QParams((0.005,), 11)),
     Lstm.case("zero_points_extreme", 12, 5, 6, zero_points=(-128, 127)),
     Lstm.case("zero_points_extreme_2", 12, 5, 6, zero_points=(127, -128)),
 )

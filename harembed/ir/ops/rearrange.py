@@ -1,4 +1,4 @@
-"""reshape, transpose and pad: values move, none is computed, so input and output share their quantisation.
+"""reshape, transpose, pad and pad_v2: values move, none is computed, so input and output share their quantisation.
 
 inputs: input int8
 output: int8; axis 0, the batch, stays where it is
@@ -34,6 +34,13 @@ class PadAttrs:
     after: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class PadV2Attrs:
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    value: int = 0  # what is added, int8 in the input's quantisation
+
+
 @dataclass(frozen=True, eq=False)
 class TransposeParams:
     output_dims: tuple[int, ...]  # [4]
@@ -45,7 +52,7 @@ class PadParams:
     input_dims: tuple[int, ...]  # [4]
     before: tuple[int, ...]  # [4]
     after: tuple[int, ...]  # [4]
-    pad_value: int  # the zero_point: real 0
+    pad_value: int  # of pad the zero_point: real 0
 
 
 def _check_unchanged(graph: IntGraph, node: Node) -> None:
@@ -124,7 +131,7 @@ class Transpose(Op):
 
 class Pad(Op):
     name = "pad"
-    Attrs = PadAttrs
+    Attrs: type | None = PadAttrs
 
     def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
         x, a = graph[node.inputs[0]], node.attrs
@@ -139,13 +146,31 @@ class Pad(Op):
         _need_int8(graph, node)
         x, a = graph[node.inputs[0]], node.attrs
         return Prepared("he_pad_s8", PadParams(input_dims=_four(x.shape[1:], 1), before=_four(a.before[1:], 0),
-                                               after=_four(a.after[1:], 0), pad_value=x.zero_point))
+                                               after=_four(a.after[1:], 0), pad_value=self._value(graph, node)))
+
+    def _value(self, graph: IntGraph, node: Node) -> int:
+        return graph[node.inputs[0]].zero_point
 
     def reference(self, params: PadParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x = inputs[0]
         assert x is not None
         widths = [(0, 0), *zip(params.before, params.after, strict=True)]
         return [np.pad(x.reshape(len(x), *params.input_dims), widths, constant_values=params.pad_value)]
+
+
+class PadV2(Pad):
+    """Padding by any value."""
+
+    name = "pad_v2"
+    Attrs = PadV2Attrs
+
+    def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
+        if not -128 <= node.attrs.value <= 127:
+            raise GraphError(f"Node {node.name!r}: {node.attrs.value} is no int8 to pad with.")
+        return super().output_shapes(graph, node)
+
+    def _value(self, graph: IntGraph, node: Node) -> int:
+        return node.attrs.value
 
 
 Reshape.CASES = (
@@ -164,4 +189,9 @@ Pad.CASES = (
     unary_case(Pad(), "uneven", (1, 2, 3, 4), PadAttrs((0, 1, 0, 3), (0, 0, 2, 1)), zero_points=(127, 127)),
     unary_case(Pad(), "causal_rank3", (1, 5, 4), PadAttrs((0, 4, 0), (0, 0, 0)), zero_points=(-128, -128)),
     unary_case(Pad(), "nothing", (1, 2, 3, 1), PadAttrs((0, 0, 0, 0), (0, 0, 0, 0))),
+)
+PadV2.CASES = (
+    unary_case(PadV2(), "time", (1, 6, 9, 3), PadV2Attrs((0, 0, 2, 0), (0, 0, 2, 0), 17)),
+    unary_case(PadV2(), "lowest", (1, 2, 3, 4), PadV2Attrs((0, 1, 0, 3), (0, 0, 2, 1), -128)),
+    unary_case(PadV2(), "highest_rank2", (1, 5), PadV2Attrs((0, 4), (0, 1), 127)),
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from harembed.ir.graph import GraphBuilder, IntGraph, Kind, Node, QParams
+from harembed.ir.graph import GraphBuilder, IntGraph, Kind, QParams
 from harembed.ir.ops.base import Case, Op
 
 
@@ -15,9 +15,13 @@ def unary_case(op: Op, name: str, shape: tuple[int, ...], attrs: Any, scales: tu
     def build(rng: np.random.Generator) -> IntGraph:
         g = GraphBuilder(f"{op.name}_{name}")
         g.tensor("input", shape, kind=Kind.INPUT, qparams=QParams((scales[0],), zero_points[0]))
-        probe = IntGraph(g.name, dict(g.tensors), (), ("input",), ())
-        out = op.output_shapes(probe, Node("probe", op.name, ("input",), ("output",), attrs))[0]
-        g.tensor("output", out, qparams=QParams((scales[1],), zero_points[1]))
+        output = QParams((scales[1],), zero_points[1])
+        probe = GraphBuilder(g.name)
+        probe.tensors.update(g.tensors)
+        probe.tensor("output", shape, qparams=output)  # of no shape yet; operators look at its type alone
+        node = probe.node(op.name, ["input"], ["output"], attrs)
+        out = op.output_shapes(IntGraph(g.name, probe.tensors, (), ("input",), ()), node)[0]
+        g.tensor("output", out, qparams=output)
         g.node(op.name, ["input"], ["output"], attrs)
         return g.build(["input"], ["output"])
 
