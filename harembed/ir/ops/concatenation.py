@@ -97,6 +97,6 @@ Concatenation.CASES = (
     Concatenation.case("last_of_three", ((1, 4, 3), (1, 4, 1)), -1, zero_point=-128),
     Concatenation.case("one_input", ((1, 4, 3),), 2),
     Concatenation.case("constant_in_front", ((1, 2, 3), (1, 4, 3)), 1, constants=(0,)),
-    Concatenation.case("ten_inputs", tuple((1, 1 + i % 3) for i in range(10)), 1),
+    Concatenation.case("ten_inputs", tuple((1, 4 + 4 * (i % 3)) for i in range(10)), 1),
     Concatenation.case("lengths_one", ((1, 1), (1, 1)), 1),
 )
