@@ -15,6 +15,7 @@ from harembed.devices import connect, image
 from harembed.errors import HarembedError, HarnessError
 from harembed.export.onnx import compare_onnx
 from harembed.export.oracles import LITERT_REFUSES, run_litert, run_tflm
+from harembed.export.tflite_outside import RESCALES, run_inside
 from harembed.harness.client import Device
 from harembed.harness.simulate import simulate_board
 from harembed.harness.validate import Difference, validate_inputs
@@ -151,9 +152,10 @@ def _run_all(job: Job, tick: Tick) -> tuple[list[Outcome], list[dict[str, str]]]
 
 
 def _missing(error: HarembedError) -> bool:
-    """Whether an error says that a program is not installed here, or that LiteRT, which is not required to agree,
-    does not take the model: no failure of the proof."""
-    return any(words in error.message for words in ("not installed", "no `renode` program", LITERT_REFUSES))
+    """Whether an error says that a program is not installed here, that LiteRT, which is not required to agree, does
+    not take the model, or that the given file cannot be fed with int8: no failure of the proof."""
+    return any(words in error.message
+               for words in ("not installed", "no `renode` program", LITERT_REFUSES, RESCALES))
 
 
 Compare = Callable[[Job, Tick], Outcome]
@@ -186,7 +188,7 @@ def _oracle(name: str, title: str, tflite: bytes,
             part = tuple(a[begin : begin + _BATCH] for a in inputs)
             n = len(part[0])
             wrong = np.zeros(n, bool)
-            for e, a in zip(interpreter.run(*part), run(tflite, part), strict=True):
+            for e, a in zip(interpreter.run(*part), run_inside(tflite, job.graph, part, run), strict=True):
                 wrong |= (e.reshape(n, -1) != a.reshape(n, -1)).any(axis=1)
             mismatches += int(wrong.sum())
             tick(begin + n, probes.total, title)

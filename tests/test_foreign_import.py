@@ -12,6 +12,7 @@ from harembed.errors import GraphError
 from harembed.export.oracles import run_litert, run_tflm
 from harembed.export.tflite import write_tflite
 from harembed.export.tflite_import import read_tflite
+from harembed.export.tflite_outside import RESCALES, run_inside
 from harembed.ir.graph import DType
 from harembed.ir.interpreter import Interpreter
 
@@ -222,6 +223,14 @@ def test_borders_are_left_out(kind: str) -> None:
     theirs = run_tflm(data, [outside.astype(kind.lower())])[0].astype(np.float64)
     ours = Interpreter(graph).run(q)[0].astype(np.float64)
     assert np.array_equal(theirs, ours * 2**-7 if offset is None else ours + offset)
+    assert np.array_equal(run_inside(data, graph, [q], run_tflm)[0], ours)
+
+
+def test_a_border_that_rescales_cannot_be_undone() -> None:
+    tensors = {"x": T((1, 30), (0.1, 125), "UINT8"), "q": T((1, 30)), "y": T((1, 30), (2**-7, 0))}
+    data = tflite(tensors, [O("QUANTIZE", ["x"], ["q"]), O("TANH", ["q"], ["y"])], ["x"], ["y"])
+    with pytest.raises(GraphError, match=RESCALES):
+        run_inside(data, read_tflite(data), random_inputs(data), run_tflm)
 
 
 REFUSED = {

@@ -16,6 +16,8 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from foreign_file import tflite
+from test_foreign_import import MODELS
 
 from harembed.cost.memory import plan_memory
 from harembed.errors import GraphError
@@ -26,6 +28,7 @@ from harembed.export.tflite_ops import TFLITE_OPS
 from harembed.ir.file import dump_graph, load_graph
 from harembed.ir.ops import OPS
 
+KERAS = Path(__file__).parent / "files" / "keras"
 ANCHORS = Path(__file__).parents[2] / "shared" / "anchors"
 COUNT = int(os.environ.get("HAREMBED_FUZZ", "600"))
 SEED = int(os.environ.get("HAREMBED_FUZZ_SEED", "0"))
@@ -36,9 +39,11 @@ MAX_SECONDS = 5.0  # of the processor, for a file of at most 20 kB
 
 
 def seeds() -> list[bytes]:
-    """One small file of each operator and case, and the anchors where they are."""
+    """One small file of each operator and case, foreign ones, and the anchors where they are."""
     rng = np.random.default_rng(1)
     files = [write_tflite(case.build(rng)) for op in TFLITE_OPS for case in OPS[op].CASES[:3]]
+    files += [tflite(*model) for model in MODELS.values()]
+    files += [path.read_bytes() for path in sorted(KERAS.glob("*.tflite"))]
     return files + [path.read_bytes() for path in sorted(ANCHORS.glob("*.tflite"))]
 
 
