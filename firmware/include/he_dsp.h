@@ -30,6 +30,9 @@
 /* Inlined whatever the optimiser thinks: an argument that is constant at the call then folds away. */
 #define HE_ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* A function of its own in every profile, whose registers and stack are not its caller's. */
+#define HE_NEVER_INLINE static __attribute__((noinline))
+
 /* Four int8 from any address: one LDR, which may be unaligned (an LDRD or LDM may not). */
 HE_ALWAYS_INLINE uint32_t he_load_4(const int8_t *from)
 {
@@ -38,12 +41,16 @@ HE_ALWAYS_INLINE uint32_t he_load_4(const int8_t *from)
     return word;
 }
 
+typedef struct {
+    uint32_t first, second;
+} he_words;
+
+#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+
 HE_ALWAYS_INLINE uint32_t he_pair(int32_t low, int32_t high)
 {
     return ((uint32_t)low & 0xFFFFU) | ((uint32_t)high << 16);
 }
-
-#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
 
 HE_ALWAYS_INLINE int32_t he_saturate(int64_t x, int32_t low, int32_t high)
 {
@@ -92,15 +99,58 @@ HE_ALWAYS_INLINE int32_t he_qadd(int32_t a, int32_t b)
     return he_saturate((int64_t)a + b, INT32_MIN, INT32_MAX);
 }
 
-HE_ALWAYS_INLINE int32_t he_ssat8_asr1(int32_t x)
+HE_ALWAYS_INLINE int32_t he_smmla(int32_t a, int32_t b, int32_t sum)
 {
-    return he_saturate(x >> 1, -128, 127);
+    return (int32_t)((uint32_t)sum + (uint32_t)(((int64_t)a * b) >> 32));
+}
+
+HE_ALWAYS_INLINE int32_t he_ssat8_asr(int32_t x, int32_t shift)
+{
+    return he_saturate(x >> shift, -128, 127);
+}
+
+HE_ALWAYS_INLINE void he_smlad_to(int32_t *sum, uint32_t a, uint32_t b)
+{
+    *sum = he_smlad(a, b, *sum);
+}
+
+HE_ALWAYS_INLINE uint32_t he_next_word(const uint32_t **from)
+{
+    return *(*from)++;
+}
+
+HE_ALWAYS_INLINE uint32_t he_next_4(const int8_t **from)
+{
+    const uint32_t word = he_load_4(*from);
+    *from += 4;
+    return word;
+}
+
+HE_ALWAYS_INLINE he_words he_next_two(const uint32_t **from)
+{
+    const he_words words = {(*from)[0], (*from)[1]};
+    *from += 2;
+    return words;
+}
+
+HE_ALWAYS_INLINE void he_put_two(uint32_t **to, uint32_t first, uint32_t second)
+{
+    *(*to)++ = first;
+    *(*to)++ = second;
 }
 
 #else
 
 /* Inline assembly rather than <arm_acle.h>: that has no SMMULR, and no compiler folds the rotation or the
  * shift into SXTB16 and SSAT dependably. Not volatile: the compiler may move and drop them. */
+
+/* The low halves of two words. */
+HE_ALWAYS_INLINE uint32_t he_pair(int32_t low, int32_t high)
+{
+    uint32_t pair;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(low), "r"(high));
+    return pair;
+}
 
 /* Bytes 0 and 2, sign-extended to a pair. */
 HE_ALWAYS_INLINE uint32_t he_sxtb16(uint32_t bytes)
@@ -164,12 +214,64 @@ HE_ALWAYS_INLINE int32_t he_qadd(int32_t a, int32_t b)
     return result;
 }
 
-/* floor(x / 2), saturated to int8. */
-HE_ALWAYS_INLINE int32_t he_ssat8_asr1(int32_t x)
+/* sum + floor(a * b / 2^32); the sum wraps. */
+HE_ALWAYS_INLINE int32_t he_smmla(int32_t a, int32_t b, int32_t sum)
 {
     int32_t result;
-    __asm__("ssat %0, #8, %1, asr #1" : "=r"(result) : "r"(x));
+    __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
+}
+
+/* floor(x / 2^shift), saturated to int8; shift is in 1..31, and one instruction if it is constant. */
+HE_ALWAYS_INLINE int32_t he_ssat8_asr(int32_t x, int32_t shift)
+{
+    int32_t result;
+    if (__builtin_constant_p(shift)) {
+        __asm__("ssat %0, #8, %1, asr %2" : "=r"(result) : "r"(x), "i"(shift));
+    } else {
+        __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x >> shift));
+    }
+    return result;
+}
+
+/* From here on volatile: eight sums and what they are made of fill the registers, and in any other order than
+ * the written one the compiler spills. */
+
+/* *sum += a.low * b.low + a.high * b.high; the sum wraps. */
+HE_ALWAYS_INLINE void he_smlad_to(int32_t *sum, uint32_t a, uint32_t b)
+{
+    __asm__ volatile("smlad %0, %1, %2, %0" : "+r"(*sum) : "r"(a), "r"(b));
+}
+
+/* The word at *from, which then points behind it. */
+HE_ALWAYS_INLINE uint32_t he_next_word(const uint32_t **from)
+{
+    uint32_t word;
+    __asm__ volatile("ldr %0, [%1], #4" : "=&r"(word), "+&r"(*from) : : "memory");
+    return word;
+}
+
+/* The same for four int8 at any address. */
+HE_ALWAYS_INLINE uint32_t he_next_4(const int8_t **from)
+{
+    uint32_t word;
+    __asm__ volatile("ldr %0, [%1], #4" : "=&r"(word), "+&r"(*from) : : "memory");
+    return word;
+}
+
+/* Two words at *from, which is a multiple of 4 and then points behind them. */
+HE_ALWAYS_INLINE he_words he_next_two(const uint32_t **from)
+{
+    he_words words;
+    __asm__ volatile("ldrd %0, %1, [%2], #8"
+                     : "=&r"(words.first), "=&r"(words.second), "+&r"(*from) : : "memory");
+    return words;
+}
+
+/* Store two words at *to, which is a multiple of 4 and then points behind them. */
+HE_ALWAYS_INLINE void he_put_two(uint32_t **to, uint32_t first, uint32_t second)
+{
+    __asm__ volatile("strd %1, %2, [%0], #8" : "+&r"(*to) : "r"(first), "r"(second) : "memory");
 }
 
 #endif
