@@ -114,6 +114,11 @@ HE_ALWAYS_INLINE void he_smlad_to(int32_t *sum, uint32_t a, uint32_t b)
     *sum = he_smlad(a, b, *sum);
 }
 
+HE_ALWAYS_INLINE int32_t he_smlad_first(uint32_t a, uint32_t b, int32_t start)
+{
+    return he_smlad(a, b, start);
+}
+
 HE_ALWAYS_INLINE uint32_t he_next_word(const uint32_t **from)
 {
     return *(*from)++;
@@ -241,6 +246,14 @@ HE_ALWAYS_INLINE int32_t he_ssat8_asr(int32_t x, int32_t shift)
 HE_ALWAYS_INLINE void he_smlad_to(int32_t *sum, uint32_t a, uint32_t b)
 {
     __asm__ volatile("smlad %0, %1, %2, %0" : "+r"(*sum) : "r"(a), "r"(b));
+}
+
+/* The same into a register of its own: the first of a sum. */
+HE_ALWAYS_INLINE int32_t he_smlad_first(uint32_t a, uint32_t b, int32_t start)
+{
+    int32_t result;
+    __asm__ volatile("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(start));
+    return result;
 }
 
 /* The word at *from, which then points behind it. */

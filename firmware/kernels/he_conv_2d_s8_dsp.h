@@ -26,50 +26,76 @@ typedef struct {
     int32_t inner_top, inner_rows; /* outputs all of whose taps lie inside the input */
     int32_t inner_left, inner_columns;
     int32_t layout;                /* he_weights_layout */
+    int32_t own_border;            /* 1: code for the border of its own */
     int32_t stage;                 /* byte of the scratch where a run can be built */
     he_dot_s8 dot;                 /* of a tile, or of a row if there are fewer than four positions */
 } he_conv_2d_s8_dsp_params;
 
-/* A position, and the byte of the input at which its patch starts; at the border that may be outside. */
+/* Bytes of the input at which the patches of four positions start. */
 typedef struct {
-    int32_t oy, ox, at;
-} he_conv_place;
+    int32_t at[4];
+} he_conv_places;
 
 HE_ALWAYS_INLINE int32_t he_conv_start(const he_geometry *g, int32_t oy, int32_t ox)
 {
     return ((oy * g->stride_h - g->pad_top) * g->input_w + ox * g->stride_w - g->pad_left) * g->input_c;
 }
 
-/* To the next position; `ends_row`: it may be in the next row. */
-HE_ALWAYS_INLINE void he_conv_next_place(const he_geometry *g, he_conv_place *place, bool ends_row)
+/* Four positions from (oy, ox) on, the first of whose patches starts at byte `at`. Bit n of the result: patch n does
+ * not lie inside the input, and places->at[n] is where another one does, if there is one. */
+HE_ALWAYS_INLINE uint32_t he_conv_find_places_inline(const he_conv_2d_s8_dsp_params *p, int32_t oy, int32_t ox,
+                                                     int32_t at, he_conv_places *places)
 {
-    place->at += g->stride_w * g->input_c;
-    ++place->ox;
-    if (ends_row && place->ox == g->output_w) {
-        place->ox = 0;
-        ++place->oy;
-        place->at += (g->stride_h * g->input_w - g->output_w * g->stride_w) * g->input_c;
+    const he_geometry *const g = &p->geometry;
+    const int32_t step = g->stride_w * g->input_c;
+    const int32_t inner = he_conv_start(g, p->inner_top, p->inner_left);
+    uint32_t clipped = 0;
+    for (uint32_t n = 0; n < 4U; ++n) {
+        places->at[n] = at;
+        if ((uint32_t)(oy - p->inner_top) >= (uint32_t)p->inner_rows
+            || (uint32_t)(ox - p->inner_left) >= (uint32_t)p->inner_columns) {
+            places->at[n] = inner;
+            clipped |= 1U << n;
+        }
+        at += step;
+        if (++ox == g->output_w) {
+            ox = 0;
+            ++oy;
+            at = he_conv_start(g, oy, ox);
+        }
+    }
+    return clipped;
+}
+
+/* Widen again those of four patches whose bit is set. */
+HE_ALWAYS_INLINE void he_conv_widen_clipped_inline(const he_conv_2d_s8_dsp_params *p, const int8_t *input, int32_t oy,
+                                                   int32_t ox, uint32_t clipped, uint8_t *scratch)
+{
+    uint32_t *tile = (uint32_t *)(void *)scratch;
+    for (; clipped != 0; clipped >>= 1) {
+        if (clipped & 1U) {
+            he_widen_border_inline(&p->geometry, input, oy, ox, tile, 4, (int8_t *)scratch + p->stage);
+        }
+        if (++ox == p->geometry.output_w) {
+            ox = 0;
+            ++oy;
+        }
+        ++tile;
     }
 }
 
-/* Where to read a patch: its start, or that of any inner patch, with `bit` set in *clipped. */
-HE_ALWAYS_INLINE int32_t he_conv_source(const he_conv_2d_s8_dsp_params *p, he_conv_place place, int32_t bit,
-                                        int32_t *clipped)
-{
-    const bool all_columns = p->inner_columns == p->geometry.output_w;
-    const bool all_rows = p->inner_rows * p->geometry.output_w == p->positions;
-    if ((all_columns || (uint32_t)(place.ox - p->inner_left) < (uint32_t)p->inner_columns)
-        && (all_rows || (uint32_t)(place.oy - p->inner_top) < (uint32_t)p->inner_rows)) {
-        return place.at;
-    }
-    *clipped |= bit;
-    return he_conv_start(&p->geometry, p->inner_top, p->inner_left);
-}
+/* The same two, one copy for all layers. */
+uint32_t he_conv_find_places(const he_conv_2d_s8_dsp_params *p, int32_t oy, int32_t ox, int32_t at,
+                             he_conv_places *places);
+void he_conv_widen_clipped(const he_conv_2d_s8_dsp_params *p, const int8_t *input, int32_t oy, int32_t ox,
+                           uint32_t clipped, uint8_t *scratch);
 
 /* Widen four patches that lie inside the input. */
-HE_ALWAYS_INLINE void he_conv_widen(const he_geometry *g, const int8_t *x, int32_t d1, int32_t d2, int32_t d3,
-                                    uint32_t *tile)
+HE_ALWAYS_INLINE void he_conv_widen(const he_geometry *g, const int8_t *input, he_conv_places places, uint32_t *tile)
 {
+    const int8_t *x = input + places.at[0];
+    const int32_t d1 = places.at[1] - places.at[0], d2 = places.at[2] - places.at[0],
+                  d3 = places.at[3] - places.at[0];
     const int32_t row_step = g->row_dilation * g->input_w * g->input_c;
     const int32_t segment_step = g->column_dilation * g->input_c;
     if (g->paired) {
@@ -86,47 +112,76 @@ HE_ALWAYS_INLINE void he_conv_widen(const he_geometry *g, const int8_t *x, int32
     }
 }
 
+/* Widen the patches of four positions from (oy, ox) on, the first of which starts at byte `at`. */
+HE_ALWAYS_INLINE void he_conv_fill_tile(const he_conv_2d_s8_dsp_params *p, const int8_t *input, int32_t position,
+                                        int32_t oy, int32_t ox, int32_t at, uint8_t *scratch)
+{
+    const he_geometry *const g = &p->geometry;
+    const int32_t step = g->stride_w * g->input_c;
+    const int32_t to_next_row = (g->stride_h * g->input_w - g->output_w * g->stride_w) * g->input_c;
+    const bool all_columns = p->inner_columns == g->output_w;
+    const bool all_rows = p->inner_rows * g->output_w == p->positions;
+    he_conv_places places = {{at, at + step, at + 2 * step, at + 3 * step}};
+    bool border;
+    if (all_columns && g->output_w >= 4) {
+        /* Inner positions follow one another, and at most one row ends among four. */
+        border = !all_rows
+            && (uint32_t)(position - p->inner_top * g->output_w) > (uint32_t)(p->inner_rows * g->output_w - 4);
+        places.at[1] += ox + 1 >= g->output_w ? to_next_row : 0;
+        places.at[2] += ox + 2 >= g->output_w ? to_next_row : 0;
+        places.at[3] += ox + 3 >= g->output_w ? to_next_row : 0;
+    } else {
+        border = p->inner_columns < 4 || (uint32_t)(ox - p->inner_left) > (uint32_t)(p->inner_columns - 4)
+            || !(all_rows || (uint32_t)(oy - p->inner_top) < (uint32_t)p->inner_rows);
+    }
+    uint32_t clipped = 0;
+    if (border) {
+        clipped = p->own_border ? he_conv_find_places_inline(p, oy, ox, at, &places)
+                                : he_conv_find_places(p, oy, ox, at, &places);
+    }
+    if (p->inner_rows > 0 && p->inner_columns > 0) {
+        he_conv_widen(g, input, places, (uint32_t *)(void *)scratch);
+    }
+    if (clipped != 0) {
+        if (p->own_border) {
+            he_conv_widen_clipped_inline(p, input, oy, ox, clipped, scratch);
+        } else {
+            he_conv_widen_clipped(p, input, oy, ox, clipped, scratch);
+        }
+    }
+}
+
 /* With constant params and layout everything folds that does not depend on the data. */
 HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p, he_weights_layout layout,
                                                const int8_t *input, int8_t *output, uint8_t *scratch)
 {
     const he_geometry *const g = &p->geometry;
     uint32_t *const tile = (uint32_t *)(void *)scratch;
-    int8_t *const stage = (int8_t *)scratch + p->stage;
     if (p->positions < 4) {
         for (int32_t position = 0; position < p->positions; ++position) {
-            he_widen_border(g, input, position, tile, 1, stage);
+            const int32_t oy = position / g->output_w, ox = position - oy * g->output_w;
+            he_widen_border(g, input, oy, ox, tile, 1, (int8_t *)scratch + p->stage);
             he_row_s8(&p->dot, layout, tile, output + position * p->dot.channels);
         }
         return;
     }
-    const bool rows_of_tiles = g->output_w % 4 == 0;
-    he_conv_place place = {0, 0, he_conv_start(g, 0, 0)};
+    int32_t oy = 0, ox = 0, at = he_conv_start(g, 0, 0);
     for (int32_t position = 0; position < p->positions; position += 4) {
         if (p->positions % 4 != 0 && position > p->positions - 4) {
             position = p->positions - 4;
-            place.oy = position / g->output_w;
-            place.ox = position - place.oy * g->output_w;
-            place.at = he_conv_start(g, place.oy, place.ox);
+            oy = position / g->output_w;
+            ox = position - oy * g->output_w;
+            at = he_conv_start(g, oy, ox);
         }
-        int32_t clipped = 0;
-        const int32_t at0 = he_conv_source(p, place, 1, &clipped);
-        he_conv_next_place(g, &place, !rows_of_tiles);
-        const int32_t at1 = he_conv_source(p, place, 2, &clipped);
-        he_conv_next_place(g, &place, !rows_of_tiles);
-        const int32_t at2 = he_conv_source(p, place, 4, &clipped);
-        he_conv_next_place(g, &place, !rows_of_tiles);
-        const int32_t at3 = he_conv_source(p, place, 8, &clipped);
-        he_conv_next_place(g, &place, true);
-        if (p->inner_rows > 0 && p->inner_columns > 0) {
-            he_conv_widen(g, input + at0, at1 - at0, at2 - at0, at3 - at0, tile);
-        }
-        for (int32_t n = 0; clipped != 0; ++n, clipped >>= 1) {
-            if (clipped & 1) {
-                he_widen_border(g, input, position + n, tile + n, 4, stage);
-            }
-        }
+        he_conv_fill_tile(p, input, position, oy, ox, at, scratch);
         he_tile_s8(&p->dot, layout, tile, output + position * p->dot.channels);
+        ox += 4;
+        at += 4 * g->stride_w * g->input_c;
+        while (ox >= g->output_w) {
+            ox -= g->output_w;
+            at += (g->stride_h * g->input_w - g->output_w * g->stride_w) * g->input_c;
+            ++oy;
+        }
     }
 }
 

@@ -27,6 +27,7 @@ typedef enum { HE_WEIGHTS_16 = 0, HE_WEIGHTS_8 = 1 } he_weights_layout;
 
 typedef struct {
     int32_t pairs; /* of taps, those that fill up included; even for a row */
+    int32_t unroll; /* pairs in a round of a tile's loop: 4 or 8 */
     int32_t channels;
     const uint32_t *weights;
     const int32_t *channel; /* [channels][HE_CHANNEL_WORDS] */
@@ -38,75 +39,105 @@ typedef struct {
     int32_t a0, a1, a2, a3, b0, b1, b2, b3;
 } he_sums;
 
-/* One pair of taps: 8 SMLAD, 2 LDRD of inputs, and LDRD (16) or LDR and 2 SXTB16 (8) of weights. */
-HE_ALWAYS_INLINE void he_tile_s8_step(he_weights_layout layout, he_sums *s, const uint32_t **x, const uint32_t **w)
+/* The weights of a pair of taps for two channels. */
+HE_ALWAYS_INLINE he_words he_tile_s8_weights(he_weights_layout layout, const uint32_t **w)
 {
-    he_words v;
     if (layout == HE_WEIGHTS_16) {
-        v = he_next_two(w);
-    } else {
-        const uint32_t bytes = he_next_word(w);
-        v.first = he_sxtb16(bytes);
-        v.second = he_sxtb16_ror8(bytes);
+        return he_next_two(w);
     }
+    const uint32_t bytes = he_next_word(w);
+    const he_words v = {he_sxtb16(bytes), he_sxtb16_ror8(bytes)};
+    return v;
+}
+
+/* The first pair of taps, from a and b. `channels` is the constant 1 or 2 everywhere. */
+HE_ALWAYS_INLINE he_sums he_tile_s8_first(int channels, he_weights_layout layout, int32_t a, int32_t b,
+                                          const uint32_t **x, const uint32_t **w)
+{
+    he_sums s = {0, 0, 0, 0, 0, 0, 0, 0};
+    const he_words v = channels == 2 ? he_tile_s8_weights(layout, w) : (he_words){he_next_word(w), 0};
+    he_words u = he_next_two(x);
+    s.a0 = he_smlad_first(u.first, v.first, a);
+    s.a1 = he_smlad_first(u.second, v.first, a);
+    if (channels == 2) {
+        s.b0 = he_smlad_first(u.first, v.second, b);
+        s.b1 = he_smlad_first(u.second, v.second, b);
+    }
+    u = he_next_two(x);
+    s.a2 = he_smlad_first(u.first, v.first, a);
+    s.a3 = he_smlad_first(u.second, v.first, a);
+    if (channels == 2) {
+        s.b2 = he_smlad_first(u.first, v.second, b);
+        s.b3 = he_smlad_first(u.second, v.second, b);
+    }
+    return s;
+}
+
+/* One more pair of taps: with two channels 8 SMLAD, 2 LDRD of inputs, and LDRD (16) or LDR and 2 SXTB16 (8) of
+ * weights. */
+HE_ALWAYS_INLINE void he_tile_s8_step(int channels, he_weights_layout layout, he_sums *s, const uint32_t **x,
+                                      const uint32_t **w)
+{
+    const he_words v = channels == 2 ? he_tile_s8_weights(layout, w) : (he_words){he_next_word(w), 0};
     he_words u = he_next_two(x);
     he_smlad_to(&s->a0, u.first, v.first);
-    he_smlad_to(&s->b0, u.first, v.second);
     he_smlad_to(&s->a1, u.second, v.first);
-    he_smlad_to(&s->b1, u.second, v.second);
+    if (channels == 2) {
+        he_smlad_to(&s->b0, u.first, v.second);
+        he_smlad_to(&s->b1, u.second, v.second);
+    }
     u = he_next_two(x);
     he_smlad_to(&s->a2, u.first, v.first);
-    he_smlad_to(&s->b2, u.first, v.second);
     he_smlad_to(&s->a3, u.second, v.first);
-    he_smlad_to(&s->b3, u.second, v.second);
-}
-
-/* The same for one channel. */
-HE_ALWAYS_INLINE void he_tile_s8_single_step(he_sums *s, const uint32_t **x, const uint32_t **w)
-{
-    const uint32_t v = he_next_word(w);
-    he_words u = he_next_two(x);
-    he_smlad_to(&s->a0, u.first, v);
-    he_smlad_to(&s->a1, u.second, v);
-    u = he_next_two(x);
-    he_smlad_to(&s->a2, u.first, v);
-    he_smlad_to(&s->a3, u.second, v);
-}
-
-HE_ALWAYS_INLINE void he_tile_s8_any_step(int single, he_weights_layout layout, he_sums *s, const uint32_t **x,
-                                          const uint32_t **w)
-{
-    if (single) {
-        he_tile_s8_single_step(s, x, w);
-    } else {
-        he_tile_s8_step(layout, s, x, w);
+    if (channels == 2) {
+        he_smlad_to(&s->b2, u.first, v.second);
+        he_smlad_to(&s->b3, u.second, v.second);
     }
 }
 
-/* All taps of a tile. The end is read from the stack in each round: no register is left for it. */
-HE_ALWAYS_INLINE const uint32_t *he_tile_s8_taps(int single, he_weights_layout layout, int32_t pairs, he_sums *s,
-                                                 const uint32_t *x, const uint32_t *w)
+/* All pairs of taps of a tile; *w then points behind their weights. The end of the loop is read from the stack in
+ * each round: no register is left for it. */
+HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, he_weights_layout layout, int32_t unroll, int32_t pairs, int32_t a,
+                                         int32_t b, const uint32_t *x, const uint32_t **weights)
 {
-    switch (pairs & 3) {
+    const uint32_t *w = *weights;
+    he_sums s = he_tile_s8_first(channels, layout, a, b, &x, &w);
+    --pairs;
+    switch (pairs & (unroll - 1)) {
+    case 7:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 6:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 5:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 4:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
     case 3:
-        he_tile_s8_any_step(single, layout, s, &x, &w); /* fallthrough */
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
     case 2:
-        he_tile_s8_any_step(single, layout, s, &x, &w); /* fallthrough */
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
     case 1:
-        he_tile_s8_any_step(single, layout, s, &x, &w); /* fallthrough */
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
     default:
         break;
     }
-    if (pairs >= 4) {
-        const uint32_t *volatile end = x + 4 * (pairs & ~3);
+    if (pairs >= unroll) {
+        const uint32_t *volatile end = x + 4 * (pairs & ~(unroll - 1));
         do {
-            he_tile_s8_any_step(single, layout, s, &x, &w);
-            he_tile_s8_any_step(single, layout, s, &x, &w);
-            he_tile_s8_any_step(single, layout, s, &x, &w);
-            he_tile_s8_any_step(single, layout, s, &x, &w);
+            he_tile_s8_step(channels, layout, &s, &x, &w);
+            he_tile_s8_step(channels, layout, &s, &x, &w);
+            he_tile_s8_step(channels, layout, &s, &x, &w);
+            he_tile_s8_step(channels, layout, &s, &x, &w);
+            if (unroll == 8) {
+                he_tile_s8_step(channels, layout, &s, &x, &w);
+                he_tile_s8_step(channels, layout, &s, &x, &w);
+                he_tile_s8_step(channels, layout, &s, &x, &w);
+                he_tile_s8_step(channels, layout, &s, &x, &w);
+            }
         } while (x != end);
     }
-    return w;
+    *weights = w;
+    return s;
 }
 
 /* Requantise and store the sums of one channel at four positions. */
@@ -127,8 +158,7 @@ HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, he_weights_layout layout,
     const int32_t *channel = dot->channel;
     for (int32_t left = dot->channels >> 1; left > 0; --left) {
         const int32_t a = he_channel_at(channel).bias, b = he_channel_at(channel + HE_CHANNEL_WORDS).bias;
-        he_sums s = {a, a, a, a, b, b, b, b};
-        w = he_tile_s8_taps(0, layout, dot->pairs, &s, tile, w);
+        const he_sums s = he_tile_s8_taps(2, layout, dot->unroll, dot->pairs, a, b, tile, &w);
         he_tile_s8_store(dot, channel, s.a0, s.a1, s.a2, s.a3, y);
         he_tile_s8_store(dot, channel + HE_CHANNEL_WORDS, s.b0, s.b1, s.b2, s.b3, y + 1);
         channel += 2 * HE_CHANNEL_WORDS;
@@ -136,8 +166,7 @@ HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, he_weights_layout layout,
     }
     if (dot->channels & 1) {
         const int32_t a = he_channel_at(channel).bias;
-        he_sums s = {a, a, a, a, 0, 0, 0, 0};
-        (void)he_tile_s8_taps(1, layout, dot->pairs, &s, tile, w);
+        const he_sums s = he_tile_s8_taps(1, layout, dot->unroll, dot->pairs, a, 0, tile, &w);
         he_tile_s8_store(dot, channel, s.a0, s.a1, s.a2, s.a3, y);
     }
 }

@@ -15,6 +15,8 @@
 
 #if HE_USE_DSP
 
+#include <stdbool.h>
+
 /* A convolution's geometry. */
 typedef struct {
     int32_t input_h, input_w, input_c;
@@ -92,9 +94,84 @@ HE_ALWAYS_INLINE void he_widen_four_paired(uint32_t *to, const int8_t *x, int32_
     }
 }
 
-/* Widen the patch of one output position, any of whose taps may lie outside the input: those become the zero_point.
- * Pair p goes to to[p * step]. stage: as many bytes as a run has, rounded up to 4. */
-void he_widen_border(const he_geometry *g, const int8_t *input, int32_t position, uint32_t *to, int32_t step,
+/* A run of which `count` bytes, from byte `first` on, lie inside the input at `from`; built in `stage`, which has as
+ * many bytes as the run, rounded up to 4. */
+void he_stage_run(int32_t zero_point, int32_t run, const int8_t *from, int32_t first, int32_t count, int8_t *stage);
+
+/* `bytes` times the zero_point, a multiple of 4. */
+HE_ALWAYS_INLINE uint32_t *he_widen_nothing(uint32_t *to, int32_t step, int32_t zero_point, int32_t bytes)
+{
+    const uint32_t pair = he_pair(zero_point, zero_point);
+    for (; bytes > 0; bytes -= 4) {
+        to[0] = pair;
+        to[step] = pair;
+        to += 2 * step;
+    }
+    return to;
+}
+
+/* Taps of one byte each, two to a pair. Along the other axis the filter is one tap wide, which is always inside. */
+HE_ALWAYS_INLINE void he_widen_paired(const he_geometry *g, const int8_t *input, int32_t top, int32_t left,
+                                      uint32_t *to, int32_t step)
+{
+    const bool down = g->rows > 1;
+    const int32_t limit = down ? g->input_h : g->input_w, unit = down ? g->input_w : 1;
+    const int32_t dilation = down ? g->row_dilation : g->column_dilation;
+    const int8_t *const line = input + (down ? left : top * g->input_w);
+    int32_t at = down ? top : left;
+    for (int32_t taps = g->rows * g->segments; taps > 0; taps -= 2) {
+        const int32_t first = (uint32_t)at < (uint32_t)limit ? line[at * unit] : g->zero_point;
+        at += dilation;
+        const int32_t second = (uint32_t)at < (uint32_t)limit ? line[at * unit] : g->zero_point;
+        at += dilation;
+        *to = he_pair(first, second); /* behind an odd number of taps anything may stand */
+        to += step;
+    }
+}
+
+HE_ALWAYS_INLINE void he_widen_runs(const he_geometry *g, const int8_t *input, int32_t top, int32_t left,
+                                    uint32_t *to, int32_t step, int8_t *stage)
+{
+    const int32_t c = g->input_c, run = g->columns * c;
+    int32_t y = top;
+    for (int32_t i = g->rows; i > 0; --i, y += g->row_dilation) {
+        int32_t x = left;
+        for (int32_t j = g->segments; j > 0; --j, x += g->column_dilation) {
+            const int32_t first = x < 0 ? -x : 0;
+            const int32_t end = g->columns < g->input_w - x ? g->columns : g->input_w - x;
+            const bool some = y >= 0 && y < g->input_h && first < end;
+            const int8_t *from = some ? input + (y * g->input_w + x + first) * c : input;
+            const int32_t before = some ? first * c : 0, count = some ? (end - first) * c : 0;
+            if (c % 4 == 0) { /* whole quads lie outside */
+                to = he_widen_nothing(to, step, g->zero_point, before);
+                to = he_widen_run(to, step, from, count);
+                to = he_widen_nothing(to, step, g->zero_point, run - before - count);
+                continue;
+            }
+            if (count != run) {
+                he_stage_run(g->zero_point, run, from, before, count, stage);
+                from = stage;
+            }
+            to = he_widen_run(to, step, from, run);
+        }
+    }
+}
+
+/* Widen the patch of output position (oy, ox), any of whose taps may lie outside the input: those become the
+ * zero_point. Pair p goes to to[p * step]. stage: as for he_stage_run. */
+HE_ALWAYS_INLINE void he_widen_border_inline(const he_geometry *g, const int8_t *input, int32_t oy, int32_t ox,
+                                             uint32_t *to, int32_t step, int8_t *stage)
+{
+    const int32_t top = oy * g->stride_h - g->pad_top, left = ox * g->stride_w - g->pad_left;
+    if (g->paired) {
+        he_widen_paired(g, input, top, left, to, step);
+    } else {
+        he_widen_runs(g, input, top, left, to, step, stage);
+    }
+}
+
+/* The same, one copy for all layers. */
+void he_widen_border(const he_geometry *g, const int8_t *input, int32_t oy, int32_t ox, uint32_t *to, int32_t step,
                      int8_t *stage);
 
 #endif

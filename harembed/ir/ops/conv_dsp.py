@@ -53,6 +53,7 @@ class Conv2DDspParams:
     inner_left: int
     inner_columns: int
     layout: int
+    own_border: int
     stage: int
     dot: DotS8
 
@@ -84,7 +85,8 @@ def conv_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -
     params = Conv2DDspParams(
         geometry=_geometry(p), positions=p.output_h * p.output_w,
         inner_top=inner_top, inner_rows=inner_rows, inner_left=inner_left, inner_columns=inner_columns,
-        layout=layout, stage=_stage_offset(p), dot=dot(channels, _order(p), layout),
+        layout=layout, own_border=int(goal == "speed"), stage=_stage_offset(p),
+        dot=dot(channels, _order(p), layout, 8 if goal == "speed" else 4),
     )
     return DspForm("he_conv_2d_s8_dsp", params, inline=goal != "size")
 

@@ -15,6 +15,7 @@ class DotS8:
     """Field names as in he_dot_s8."""
 
     pairs: int
+    unroll: int
     channels: int
     weights: np.ndarray  # uint32
     channel: np.ndarray  # [O, 4] int32
@@ -33,7 +34,7 @@ def pairs_of_run(run: int) -> int:
     return run // 4 * 2 + (run % 4 + 1) // 2
 
 
-def dot_tile(channels: Channels, order: list[int], layout: int) -> DotS8:
+def dot_tile(channels: Channels, order: list[int], layout: int, unroll: int) -> DotS8:
     """For he_tile_s8: two channels interleaved pair by pair, an odd last one as pairs of int16."""
     w = _ordered(channels.weights, order)
     o, slots = w.shape
@@ -44,10 +45,10 @@ def dot_tile(channels: Channels, order: list[int], layout: int) -> DotS8:
         words = _words_8(even.transpose(0, 2, 3, 1))
     if o % 2:
         words = np.concatenate([words, _words_16(w[-1])])
-    return DotS8(slots // 2, o, words, channels.words, channels.requantize)
+    return DotS8(slots // 2, unroll, o, words, channels.words, channels.requantize)
 
 
-def dot_row(channels: Channels, order: list[int], layout: int) -> DotS8:
+def dot_row(channels: Channels, order: list[int], layout: int, unroll: int = 4) -> DotS8:
     """For he_row_s8: four channels interleaved, two pairs of taps at a time; the rest of channels one by one."""
     w = _ordered(channels.weights, order + [-1] * (-len(order) % 4))
     o, slots = w.shape
@@ -57,7 +58,7 @@ def dot_row(channels: Channels, order: list[int], layout: int) -> DotS8:
     fours = quads[: o // 4 * 4].reshape(-1, 4, slots // 4, 4).transpose(0, 2, 1, 3)
     flat = np.concatenate([fours.ravel(), quads[o // 4 * 4 :].ravel()])
     words = _words_16(flat) if layout == WEIGHTS_16 else _words_8(flat)
-    return DotS8(slots // 2, o, words, channels.words, channels.requantize)
+    return DotS8(slots // 2, unroll, o, words, channels.words, channels.requantize)
 
 
 def _ordered(weights: np.ndarray, order: list[int]) -> np.ndarray:
