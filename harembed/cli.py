@@ -71,6 +71,7 @@ def search(
     window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
     hop: Annotated[int | None, typer.Option(help="Samples between windows. Default: the dataset's.")] = None,
     split: Annotated[str | None, typer.Option(help="Another split of the dataset, by name.")] = None,
+    optimize: Annotated[str | None, typer.Option(help="The C for speed, balanced or size. Default: balanced.")] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings; options win over it.")] = None,
     data_root: RootOption = None,
     toolchain: Annotated[str | None, typer.Option(help="gcc, platformio or zig. Default: the first found.")] = None,
@@ -86,7 +87,7 @@ def search(
         "board": board, "dataset": dataset, "seed": seed, "ram": ram, "macs": macs,
         "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1, "beta2": beta2,
         "search_epochs": search_epochs, "float_epochs": float_epochs, "qat_epochs": qat_epochs,
-        "window": window, "hop": hop, "split": split,
+        "window": window, "hop": hop, "split": split, "optimize": optimize,
     }
     asked = load_settings(settings, given)
     pipeline.search(asked, out or pipeline.default_folder(asked), data_root, console, toolchain)

@@ -14,6 +14,7 @@ from harembed.data.recording import Windows
 from harembed.errors import BoardError
 from harembed.ir.file import load_graph
 from harembed.ir.graph import IntGraph
+from harembed.ir.ops.base import Goal
 from harembed.rundir import RunDir
 from harembed.settings import RunSettings
 
@@ -42,6 +43,11 @@ class Job:
     def ram_bytes(self) -> int:
         """The budget of the arena."""
         return self.settings.ram or self.board.ram_budget_bytes
+
+    @property
+    def optimize(self) -> Goal:
+        """What generated code is optimised for."""
+        return self.settings.optimize or "balanced"
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -33,6 +33,7 @@ class RunSettings(BaseModel):
     window: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     hop: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     split: str | None = Field(None, description="default: the dataset's protocol")
+    optimize: Literal["speed", "balanced", "size"] | None = Field(None, description="of the C; default: balanced")
 
     def to_toml(self) -> str:
         """Stable text: the same settings give the same bytes."""

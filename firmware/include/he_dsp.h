@@ -27,8 +27,13 @@
 
 #if HE_USE_DSP
 
-/* Inlined whatever the optimiser thinks: an argument that is constant at the call then folds away. */
+/* Inlined whatever the optimiser thinks: an argument that is constant at the call then folds away. Emulated
+ * instructions need no constants, and one copy of the code compiles sooner. */
+#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+#define HE_ALWAYS_INLINE static inline
+#else
 #define HE_ALWAYS_INLINE static inline __attribute__((always_inline))
+#endif
 
 /* A function of its own in every profile, whose registers and stack are not its caller's. */
 #define HE_NEVER_INLINE static __attribute__((noinline))

@@ -16,15 +16,15 @@
  * + 1 bits makes floor(sum * multiplier / 2^32) count units of 2^-right_shift, and the first rounding is then a
  * constant: `rounding` moves the zero_point and both halves, the second of them exactly as far as positive
  * values need it. Why that is equal is told in requantize_dsp.py. */
-typedef enum {
+enum {
     HE_UPWARD = 0, /* negative values are clamped to the zero_point, so that their ties do not matter */
     HE_AWAY = 1,   /* negative values take 2^-right less */
     HE_TWICE = 2   /* the definition: for shifts and sums too large for the others */
-} he_requantize_form;
+};
 
 /* What all channels of a layer share; constant after inlining. */
 typedef struct {
-    int32_t form;        /* he_requantize_form */
+    int32_t form;        /* HE_UPWARD, _AWAY or _TWICE */
     int32_t shifted;     /* 1: sums come shifted already */
     int32_t right_shift; /* 1..22, of the last step */
     int32_t zero_point, act_min, act_max;

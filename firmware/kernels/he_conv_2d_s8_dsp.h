@@ -25,7 +25,7 @@ typedef struct {
     int32_t positions;             /* output height * width */
     int32_t inner_top, inner_rows; /* outputs all of whose taps lie inside the input */
     int32_t inner_left, inner_columns;
-    int32_t layout;                /* he_weights_layout */
+    int32_t layout;                /* HE_WEIGHTS_16 or _8 */
     int32_t own_border;            /* 1: code for the border of its own */
     int32_t stage;                 /* byte of the scratch where a run can be built */
     he_dot_s8 dot;                 /* of a tile, or of a row if there are fewer than four positions */
@@ -152,7 +152,7 @@ HE_ALWAYS_INLINE void he_conv_fill_tile(const he_conv_2d_s8_dsp_params *p, const
 }
 
 /* With constant params and layout everything folds that does not depend on the data. */
-HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p, he_weights_layout layout,
+HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p, int32_t layout,
                                                const int8_t *input, int8_t *output, uint8_t *scratch)
 {
     const he_geometry *const g = &p->geometry;

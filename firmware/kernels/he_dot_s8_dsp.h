@@ -23,7 +23,7 @@
 
 #include "he_requantize_dsp.h"
 
-typedef enum { HE_WEIGHTS_16 = 0, HE_WEIGHTS_8 = 1 } he_weights_layout;
+enum { HE_WEIGHTS_16 = 0, HE_WEIGHTS_8 = 1 }; /* a layout */
 
 typedef struct {
     int32_t pairs; /* of taps, those that fill up included; even for a row */
@@ -40,7 +40,7 @@ typedef struct {
 } he_sums;
 
 /* The weights of a pair of taps for two channels. */
-HE_ALWAYS_INLINE he_words he_tile_s8_weights(he_weights_layout layout, const uint32_t **w)
+HE_ALWAYS_INLINE he_words he_tile_s8_weights(int32_t layout, const uint32_t **w)
 {
     if (layout == HE_WEIGHTS_16) {
         return he_next_two(w);
@@ -51,7 +51,7 @@ HE_ALWAYS_INLINE he_words he_tile_s8_weights(he_weights_layout layout, const uin
 }
 
 /* The first pair of taps, from a and b. `channels` is the constant 1 or 2 everywhere. */
-HE_ALWAYS_INLINE he_sums he_tile_s8_first(int channels, he_weights_layout layout, int32_t a, int32_t b,
+HE_ALWAYS_INLINE he_sums he_tile_s8_first(int channels, int32_t layout, int32_t a, int32_t b,
                                           const uint32_t **x, const uint32_t **w)
 {
     he_sums s = {0, 0, 0, 0, 0, 0, 0, 0};
@@ -75,7 +75,7 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_first(int channels, he_weights_layout layout
 
 /* One more pair of taps: with two channels 8 SMLAD, 2 LDRD of inputs, and LDRD (16) or LDR and 2 SXTB16 (8) of
  * weights. */
-HE_ALWAYS_INLINE void he_tile_s8_step(int channels, he_weights_layout layout, he_sums *s, const uint32_t **x,
+HE_ALWAYS_INLINE void he_tile_s8_step(int channels, int32_t layout, he_sums *s, const uint32_t **x,
                                       const uint32_t **w)
 {
     const he_words v = channels == 2 ? he_tile_s8_weights(layout, w) : (he_words){he_next_word(w), 0};
@@ -97,7 +97,7 @@ HE_ALWAYS_INLINE void he_tile_s8_step(int channels, he_weights_layout layout, he
 
 /* All pairs of taps of a tile; *w then points behind their weights. The end of the loop is read from the stack in
  * each round: no register is left for it. */
-HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, he_weights_layout layout, int32_t unroll, int32_t pairs, int32_t a,
+HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t unroll, int32_t pairs, int32_t a,
                                          int32_t b, const uint32_t *x, const uint32_t **weights)
 {
     const uint32_t *w = *weights;
@@ -152,7 +152,7 @@ HE_ALWAYS_INLINE void he_tile_s8_store(const he_dot_s8 *dot, const int32_t *chan
 }
 
 /* tile [pairs][4 positions]; y [4][channels]. */
-HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, he_weights_layout layout, const uint32_t *tile, int8_t *y)
+HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, int32_t layout, const uint32_t *tile, int8_t *y)
 {
     const uint32_t *w = dot->weights;
     const int32_t *channel = dot->channel;
@@ -172,7 +172,7 @@ HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, he_weights_layout layout,
 }
 
 /* Two pairs of taps of one channel. */
-HE_ALWAYS_INLINE void he_row_s8_step(he_weights_layout layout, int32_t *sum, he_words u, const uint32_t **w)
+HE_ALWAYS_INLINE void he_row_s8_step(int32_t layout, int32_t *sum, he_words u, const uint32_t **w)
 {
     he_words v;
     if (layout == HE_WEIGHTS_16) {
@@ -187,7 +187,7 @@ HE_ALWAYS_INLINE void he_row_s8_step(he_weights_layout layout, int32_t *sum, he_
 }
 
 /* x [pairs]; y [channels]. */
-HE_ALWAYS_INLINE void he_row_s8(const he_dot_s8 *dot, he_weights_layout layout, const uint32_t *x, int8_t *y)
+HE_ALWAYS_INLINE void he_row_s8(const he_dot_s8 *dot, int32_t layout, const uint32_t *x, int8_t *y)
 {
     const uint32_t *const end = x + dot->pairs;
     const uint32_t *w = dot->weights;

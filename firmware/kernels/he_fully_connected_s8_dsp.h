@@ -18,13 +18,13 @@
 typedef struct {
     int32_t rows;
     int32_t input_c;
-    int32_t layout; /* he_weights_layout */
+    int32_t layout; /* HE_WEIGHTS_16 or _8 */
     he_dot_s8 dot;  /* of a row */
 } he_fully_connected_s8_dsp_params;
 
 /* With constant params and layout everything folds that does not depend on the data. */
 HE_ALWAYS_INLINE void he_fully_connected_s8_dsp_inline(const he_fully_connected_s8_dsp_params *p,
-                                                       he_weights_layout layout, const int8_t *input,
+                                                       int32_t layout, const int8_t *input,
                                                        int8_t *output, uint8_t *scratch)
 {
     uint32_t *const row = (uint32_t *)(void *)scratch;

@@ -172,7 +172,8 @@ def _params(symbol: str, node: Node, params: Any) -> tuple[list[_Field], list[_C
         elif is_dataclass(value):
             inner, more = _params(symbol, node, value)
             tables += more
-            result.append(_Field(f.name, "{ " + ", ".join(f".{i.name} = {i.value}" for i in inner) + " }"))
+            lines = [line for i in inner for line in f".{i.name} = {i.value},".split("\n")]
+            result.append(_Field(f.name, "\n".join(["{", *(f"    {line}" for line in lines), "}"])))
         else:
             raise GraphError(f"Node {node.name!r}: parameter {f.name} is a {type(value).__name__}, "
                              "which has no form in C.")

@@ -6,7 +6,7 @@ import numpy as np
 
 from harembed.ir.ops.requantize_dsp import Channels, RequantizeS8
 
-WEIGHTS_16, WEIGHTS_8 = range(2)  # he_weights_layout
+WEIGHTS_16, WEIGHTS_8 = range(2)  # HE_WEIGHTS_16, HE_WEIGHTS_8
 TILE_POSITIONS = 4
 
 

@@ -3,20 +3,86 @@
 
 #include <stddef.h>
 
+#include "he_dsp.h"
 #include "he_conv_2d_s8.h"
+#include "he_conv_2d_s8_dsp.h"
 #include "he_mean_s8.h"
 
 _Static_assert(sizeof(int8_t) == 1 && sizeof(int16_t) == 2 && sizeof(int32_t) == 4, "exact integer types");
 _Static_assert(0U + 16U <= HE_MODEL_ARENA_BYTES, "input lies in the arena");
+_Static_assert(28U + 106U <= HE_MODEL_ARENA_BYTES, "conv#scratch lies in the arena");
 _Static_assert(16U + 12U <= HE_MODEL_ARENA_BYTES, "features lies in the arena");
 _Static_assert(0U + 2U <= HE_MODEL_ARENA_BYTES, "logits lies in the arena");
 
 /* Activations, states and scratch. The plan: name, offset, bytes, first and last node.
  *   input: 0, 16, -1..0
+ *   conv#scratch: 28, 106, 0..0
  *   features: 16, 12, 0..1
  *   logits: 0, 2, 1..2
  */
 _Alignas(8) static uint8_t he_arena[HE_MODEL_ARENA_BYTES];
+
+#if HE_USE_DSP
+
+/* conv: weights */
+static const uint32_t node_0_weights[8] = {
+    4293984232, 1048576, 65516, 8, 4294770676, 2621464, 65528, 32,
+};
+
+/* conv: channel */
+static const int32_t node_0_channel[8] = {
+    400, 1717986944, -8159, 2, -800, 1717986944, -8158, 3,
+};
+
+static const he_conv_2d_s8_dsp_params node_0_params = {
+    .geometry = {
+        .input_h = 2,
+        .input_w = 8,
+        .input_c = 1,
+        .output_w = 6,
+        .stride_h = 1,
+        .stride_w = 1,
+        .pad_top = 0,
+        .pad_left = 0,
+        .rows = 2,
+        .row_dilation = 1,
+        .segments = 1,
+        .column_dilation = 1,
+        .columns = 3,
+        .paired = 0,
+        .zero_point = 0,
+    },
+    .positions = 6,
+    .inner_top = 0,
+    .inner_rows = 1,
+    .inner_left = 0,
+    .inner_columns = 6,
+    .layout = 0,
+    .own_border = 0,
+    .stage = 64,
+    .dot = {
+        .pairs = 4,
+        .unroll = 4,
+        .channels = 2,
+        .weights = node_0_weights,
+        .channel = node_0_channel,
+        .requantize = {
+            .form = 0,
+            .shifted = 1,
+            .right_shift = 6,
+            .zero_point = -128,
+            .act_min = -128,
+            .act_max = 127,
+        },
+    },
+};
+
+HE_NEVER_INLINE void node_0(void)
+{
+    he_conv_2d_s8_dsp_inline(&node_0_params, node_0_params.layout, (const int8_t *)(he_arena + 0), (int8_t *)(he_arena + 16), (he_arena + 28));
+}
+
+#else
 
 /* weights [2x2x3x1] */
 static const int8_t constant_0[12] = {
@@ -60,6 +126,8 @@ static const he_conv_2d_s8_params node_0_params = {
     .multiplier = node_0_multiplier,
     .shift = node_0_shift,
 };
+
+#endif
 
 static const he_mean_s8_params node_1_params = {
     .outer = 1,
@@ -152,7 +220,11 @@ void he_model_reset(void)
 static inline void run(he_tap tap, void *user)
 {
     /* conv: conv_2d 1x2x8x1 1x1x6x2 */
+#if HE_USE_DSP
+    node_0();
+#else
     he_conv_2d_s8(&node_0_params, (const int8_t *)(he_arena + 0), constant_0, constant_1, (int8_t *)(he_arena + 16));
+#endif
     if (tap != NULL) {
         tap(user, 0U);
     }
