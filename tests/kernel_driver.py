@@ -124,15 +124,17 @@ def program(jobs: Sequence[Job]) -> str:
             else:
                 arguments.append("input" if name else "NULL")
         portable.call(f"job{i}", f"{prepared.kernel}(&params{i}, {', '.join(arguments)}, output{i});", i, one, size)
-        dsp.lines.append(f"_Alignas(4) static uint8_t scratch{i}[{scratch}];")
+        if scratch:
+            dsp.lines.append(f"_Alignas(4) static uint8_t scratch{i}[{scratch}];")
         for goal in one.goals:
             form = OPS[node.op].dsp(graph, node, goal)
-            assert form is not None
+            assert form is not None, f"{graph.name}: the portable kernel serves"
             kernels.add(form.kernel)
             params = f"params{i}_{goal}"
             dsp.lines += _parameters(params, form.kernel, form.params)
             call = f"{form.kernel}_inline(&{params}, {params}.layout" if form.inline else f"{form.kernel}(&{params}"
-            dsp.call(f"job{i}_{goal}", f"{call}, input, output{i}, scratch{i});", i, one, size)
+            end = f", scratch{i});" if scratch else ");"
+            dsp.call(f"job{i}_{goal}", f"{call}, input, output{i}{end}", i, one, size)
     includes = [f'#include "{kernel}.h"' for kernel in sorted(kernels)]
     return "\n".join(["#include <stddef.h>", "#include <stdint.h>", '#include "he_dsp.h"', *includes,
                       "#if HE_USE_DSP", f"int8_t results[{dsp.bytes}];", "#else", f"int8_t results[{portable.bytes}];",

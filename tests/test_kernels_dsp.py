@@ -34,13 +34,14 @@ from harembed.ir.graph import IntGraph
 from harembed.ir.ops import OPS
 from harembed.ir.ops.base import GOALS, Case
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
+from harembed.ir.ops.depthwise import DepthwiseConv2D
 from harembed.ir.ops.dense import FullyConnected, FullyConnectedAttrs
 from harembed.ir.ops.requantize_dsp import AWAY, TWICE, UPWARD, reach, requantize_channels
 
 EMULATION = "-DHE_DSP_EMULATION=1"
 PORTABLE = "-DHE_FORCE_PORTABLE=1"
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-KERNELS = ("conv_2d", "fully_connected")
+KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected")
 
 
 def same(stride: tuple[int, int] = (1, 1), dilation: tuple[int, int] = (1, 1),
@@ -75,6 +76,11 @@ MORE_CASES = (
     Conv2D.case("one_output_channel", 2, 9, 5, 1, 1, 5, same()),
     Conv2D.case("relu_off_the_end", 2, 9, 5, 4, 1, 3, same(activation="relu"), zero_points=(3, -5)),
     Conv2D.case("left_shift_with_relu", 3, 6, 4, 5, 1, 3, same(activation="relu"), (-3, -128), scales=(0.9, 0.004)),
+    DepthwiseConv2D.case("rows_of_seven", 6, 7, 7, 1, 3, 3, same((1, 2))),
+    DepthwiseConv2D.case("dilated_in_both", 8, 9, 5, 1, 3, 3, same(dilation=(2, 3))),
+    DepthwiseConv2D.case("all_border", 2, 3, 6, 1, 3, 7, same()),
+    DepthwiseConv2D.case("long", 1, 40, 4, 1, 1, 21, same()),
+    DepthwiseConv2D.case("away_from_zero", 3, 9, 9, 1, 1, 5, same(), zero_points=(11, -7)),
     FullyConnected.case("three_rows", (1, 3, 10), 7, FullyConnectedAttrs(keep_num_dims=True)),
     FullyConnected.case("rows_odd", (1, 5, 7), 3, FullyConnectedAttrs(keep_num_dims=True)),
     FullyConnected.case("long", (1, 517), 5),
@@ -105,7 +111,8 @@ def with_extreme_bias(graph: IntGraph) -> IntGraph:
 def jobs() -> tuple[Job, ...]:
     rng = np.random.default_rng(5)
     cases = [c for op in KERNELS for c in OPS[op].CASES] + list(MORE_CASES)
-    graphs = [c.build(rng) for c in cases] + [random_case(rng).build(rng) for _ in range(40)]
+    graphs = [c.build(rng) for c in cases]
+    graphs = [g for g in graphs if OPS[g.nodes[0].op].dsp(g, g.nodes[0], "size") is not None] + [random_case(rng).build(rng) for _ in range(40)]
     graphs += [with_extreme_bias(g) for g in graphs[:2]]
     # Code of its own for each layer takes long to compile: every third case has some, for "speed" or "balanced".
     return tuple(job(g, rng, ("size", GOALS[i % 2]) if i % 3 == 0 else ("size",), randoms=1)
@@ -165,7 +172,7 @@ INSTRUCTIONS = """
 #include <stddef.h>
 #include "he_dsp.h"
 #define ALL (sizeof edges / sizeof edges[0])
-static int32_t results[ALL * ALL * 13];
+static int32_t results[ALL * ALL * 17];
 static uint32_t words[4];
 void run(void);
 void run(void)
@@ -177,6 +184,10 @@ void run(void)
             const uint32_t u = (uint32_t)a, v = (uint32_t)b;
             *r++ = (int32_t)he_sxtb16(u);
             *r++ = (int32_t)he_sxtb16_ror8(u);
+            *r++ = (int32_t)he_sxtab16(v, u);
+            *r++ = (int32_t)he_sxtab16_ror8(v, u);
+            *r++ = he_smlabb(u, v, a ^ 0x5A5A5A5A);
+            *r++ = he_smlatt(u, v, a ^ 0x5A5A5A5A);
             *r++ = (int32_t)he_pair(a, b);
             *r++ = he_smmla(a, b, a ^ 0x5A5A5A5A);
             *r++ = he_ssat8_asr(a, 1);

@@ -35,6 +35,15 @@
 #define HE_ALWAYS_INLINE static inline __attribute__((always_inline))
 #endif
 
+/* A loop of few and constant rounds becomes straight code. */
+#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+#define HE_UNROLL
+#elif defined(__clang__)
+#define HE_UNROLL _Pragma("clang loop unroll(enable)")
+#else
+#define HE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* A function of its own in every profile, whose registers and stack are not its caller's. */
 #define HE_NEVER_INLINE static __attribute__((noinline))
 
@@ -82,26 +91,21 @@ HE_ALWAYS_INLINE uint32_t he_sxtab16_ror8(uint32_t addend, uint32_t bytes)
     return he_sxtab16(addend, bytes >> 8);
 }
 
+HE_ALWAYS_INLINE int32_t he_smlabb(uint32_t a, uint32_t b, int32_t sum)
+{
+    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)a * (int16_t)b));
+}
+
+HE_ALWAYS_INLINE int32_t he_smlatt(uint32_t a, uint32_t b, int32_t sum)
+{
+    return he_smlabb(a >> 16, b >> 16, sum);
+}
+
 HE_ALWAYS_INLINE int32_t he_smlad(uint32_t a, uint32_t b, int32_t sum)
 {
     const int32_t low = (int16_t)a * (int16_t)b;
     const int32_t high = (int16_t)(a >> 16) * (int16_t)(b >> 16);
     return (int32_t)((uint32_t)sum + (uint32_t)low + (uint32_t)high);
-}
-
-HE_ALWAYS_INLINE int32_t he_mla(int32_t a, int32_t b, int32_t sum)
-{
-    return (int32_t)((uint32_t)sum + (uint32_t)a * (uint32_t)b);
-}
-
-HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
-{
-    return (int32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32);
-}
-
-HE_ALWAYS_INLINE int32_t he_qadd(int32_t a, int32_t b)
-{
-    return he_saturate((int64_t)a + b, INT32_MIN, INT32_MAX);
 }
 
 HE_ALWAYS_INLINE int32_t he_smmla(int32_t a, int32_t b, int32_t sum)
@@ -151,7 +155,7 @@ HE_ALWAYS_INLINE void he_put_two(uint32_t **to, uint32_t first, uint32_t second)
 
 #else
 
-/* Inline assembly rather than <arm_acle.h>: that has no SMMULR, and no compiler folds the rotation or the
+/* Inline assembly rather than <arm_acle.h>: that has no SMMLA, and no compiler folds the rotation or the
  * shift into SXTB16 and SSAT dependably. Not volatile: the compiler may move and drop them. */
 
 /* The low halves of two words. */
@@ -194,33 +198,27 @@ HE_ALWAYS_INLINE uint32_t he_sxtab16_ror8(uint32_t addend, uint32_t bytes)
     return pair;
 }
 
+/* sum + a.low * b.low; the sum wraps. */
+HE_ALWAYS_INLINE int32_t he_smlabb(uint32_t a, uint32_t b, int32_t sum)
+{
+    int32_t result;
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
+/* sum + a.high * b.high; the sum wraps. */
+HE_ALWAYS_INLINE int32_t he_smlatt(uint32_t a, uint32_t b, int32_t sum)
+{
+    int32_t result;
+    __asm__("smlatt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
 /* sum + a.low * b.low + a.high * b.high; the sum wraps. */
 HE_ALWAYS_INLINE int32_t he_smlad(uint32_t a, uint32_t b, int32_t sum)
 {
     int32_t result;
     __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-    return result;
-}
-
-/* sum + a * b; the sum wraps. */
-HE_ALWAYS_INLINE int32_t he_mla(int32_t a, int32_t b, int32_t sum)
-{
-    return (int32_t)((uint32_t)sum + (uint32_t)a * (uint32_t)b);
-}
-
-/* round(a * b / 2^32), ties toward +infinity. */
-HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
-{
-    int32_t result;
-    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
-    return result;
-}
-
-/* a + b, saturated to int32. */
-HE_ALWAYS_INLINE int32_t he_qadd(int32_t a, int32_t b)
-{
-    int32_t result;
-    __asm__("qadd %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
     return result;
 }
 

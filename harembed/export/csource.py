@@ -146,7 +146,8 @@ def _dsp_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, optimiz
     arguments = [f"&node_{index}_params", *([f"node_{index}_params.layout"] if form.inline else [])]
     arguments += [_pointer(graph[t], plan, True) for t in node.inputs if t and graph[t].kind is not Kind.CONSTANT]
     arguments += [_pointer(graph[t], plan, False) for t in node.outputs]
-    return _Call(form.kernel, form.inline, members, tables, [*arguments, _scratch(plan, node)])
+    arguments += [_scratch(plan, node)] if OPS[node.op].dsp_scratch_bytes(graph, node) else []
+    return _Call(form.kernel, form.inline, members, tables, arguments)
 
 
 def _scratch(plan: MemoryPlan, node: Node) -> str:

@@ -38,8 +38,8 @@ class Prepared:
 class DspForm:
     """A node made ready for a kernel with DSP instructions, which computes the same bits as the portable one.
 
-    C convention: `void <kernel>(const <kernel>_params *params, activations..., outputs..., uint8_t *scratch)`.
-    Constants are part of params, in the order in which the kernel reads them.
+    C convention: `void <kernel>(const <kernel>_params *params, activations..., outputs..., uint8_t *scratch)`,
+    scratch only if dsp_scratch_bytes > 0. Constants are part of params, in the order in which the kernel reads them.
 
     Attributes
     ----------

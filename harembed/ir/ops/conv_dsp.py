@@ -80,8 +80,8 @@ def conv_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -
     channels = requantize_channels(weights.reshape(p.output_c, -1), bias, p.input_zero_point, p.multiplier, p.shift,
                                    p.output_zero_point, p.act_min, p.act_max, layout == WEIGHTS_16)
     dot = dot_tile if p.output_h * p.output_w >= TILE_POSITIONS else dot_row
-    inner_top, inner_rows = _inner(p.input_h, p.filter_h, p.stride_h, p.dilation_h, p.pad_top, p.output_h)
-    inner_left, inner_columns = _inner(p.input_w, p.filter_w, p.stride_w, p.dilation_w, p.pad_left, p.output_w)
+    inner_top, inner_rows = inner_outputs(p.input_h, p.filter_h, p.stride_h, p.dilation_h, p.pad_top, p.output_h)
+    inner_left, inner_columns = inner_outputs(p.input_w, p.filter_w, p.stride_w, p.dilation_w, p.pad_left, p.output_w)
     params = Conv2DDspParams(
         geometry=_geometry(p), positions=p.output_h * p.output_w,
         inner_top=inner_top, inner_rows=inner_rows, inner_left=inner_left, inner_columns=inner_columns,
@@ -137,7 +137,7 @@ def _round_up(nbytes: int) -> int:
     return -(-nbytes // 4) * 4
 
 
-def _inner(length: int, kernel: int, stride: int, dilation: int, pad: int, outputs: int) -> tuple[int, int]:
+def inner_outputs(length: int, kernel: int, stride: int, dilation: int, pad: int, outputs: int) -> tuple[int, int]:
     """(first, number) of the outputs along one axis whose taps all lie inside the input."""
     first = -(-pad // stride)
     last = (length - 1 - (kernel - 1) * dilation + pad) // stride
