@@ -71,7 +71,7 @@ def search(
     window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
     hop: Annotated[int | None, typer.Option(help="Samples between windows. Default: the dataset's.")] = None,
     split: Annotated[str | None, typer.Option(help="Another split of the dataset, by name.")] = None,
-    optimize: Annotated[str | None, typer.Option(help="The C for speed, balanced or size. Default: balanced.")] = None,
+    optimize: Annotated[str | None, typer.Option(help="C for speed, balanced or size. Default: balanced.")] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings; options win over it.")] = None,
     data_root: RootOption = None,
     toolchain: Annotated[str | None, typer.Option(help="gcc, platformio or zig. Default: the first found.")] = None,

@@ -1,8 +1,8 @@
 """Runs kernels by themselves: a C program around single operators, for the host and for a bare Cortex-M33.
 
 The program holds parameters, inputs and weights as constants, calls each kernel once per input, and collects all
-outputs in `results`: those of the portable kernels, or where DSP instructions are used those of the DSP form for each of
-its goals. On the M33 (Unicorn) the executed instructions are counted by function.
+outputs in `results`: those of the portable kernels, or where DSP instructions are used those of the DSP form for
+each of its goals. On the M33 (Unicorn) the executed instructions are counted by function.
 """
 
 import subprocess
@@ -137,8 +137,8 @@ def program(jobs: Sequence[Job]) -> str:
             dsp.call(f"job{i}_{goal}", f"{call}, input, output{i}{end}", i, one, size)
     includes = [f'#include "{kernel}.h"' for kernel in sorted(kernels)]
     return "\n".join(["#include <stddef.h>", "#include <stdint.h>", '#include "he_dsp.h"', *includes,
-                      "#if HE_USE_DSP", f"int8_t results[{dsp.bytes}];", "#else", f"int8_t results[{portable.bytes}];",
-                      "#endif", COLLECT, *data, "#if HE_USE_DSP", *dsp.lines, "#else", *portable.lines, "#endif",
+                      "#if HE_USE_DSP", f"int8_t results[{dsp.bytes}];", "#else",
+                      f"int8_t results[{portable.bytes}];", "#endif", COLLECT, *data, "#if HE_USE_DSP", *dsp.lines, "#else", *portable.lines, "#endif",
                       "void run(void);", "void run(void)", "{", "#if HE_USE_DSP", *dsp.calls, "#else",
                       *portable.calls, "#endif", "}", ""])
 

@@ -56,7 +56,8 @@ def test_operator_is_complete(op: str) -> None:
 
 
 # Where the structs in the params of DSP forms are defined.
-STRUCTS = {"Geometry": ("kernels/he_patch_s8_dsp.h", "he_geometry"), "DotS8": ("kernels/he_dot_s8_dsp.h", "he_dot_s8"),
+STRUCTS = {"Geometry": ("kernels/he_patch_s8_dsp.h", "he_geometry"),
+           "DotS8": ("kernels/he_dot_s8_dsp.h", "he_dot_s8"),
            "RequantizeS8": ("include/he_requantize_dsp.h", "he_requantize_s8")}
 
 

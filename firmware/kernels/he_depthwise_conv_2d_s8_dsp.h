@@ -45,6 +45,18 @@ typedef struct {
     const int8_t *x;
 } he_depthwise_taps;
 
+/* One tap of four channels: four bytes of input, two pairs of weights. */
+HE_ALWAYS_INLINE void he_depthwise_tap(uint32_t offset, const int8_t *x, const uint32_t **w, int32_t *s)
+{
+    const uint32_t bytes = he_load_4(x);
+    const uint32_t even = he_sxtab16(offset, bytes), odd = he_sxtab16_ror8(offset, bytes);
+    const he_words pair = he_next_two(w);
+    s[0] = he_smlabb(even, pair.first, s[0]);
+    s[2] = he_smlatt(even, pair.first, s[2]);
+    s[1] = he_smlabb(odd, pair.second, s[1]);
+    s[3] = he_smlatt(odd, pair.second, s[3]);
+}
+
 /* Four channels from `channel` on; constant rows and columns become straight code. */
 HE_ALWAYS_INLINE void he_depthwise_four(const he_depthwise_conv_2d_s8_dsp_params *p, he_depthwise_taps taps,
                                         int32_t rows, int32_t columns, const int32_t *channel, const uint32_t *w,
@@ -53,29 +65,32 @@ HE_ALWAYS_INLINE void he_depthwise_four(const he_depthwise_conv_2d_s8_dsp_params
     const int32_t *const c1 = channel + HE_CHANNEL_WORDS, *const c2 = c1 + HE_CHANNEL_WORDS,
                   *const c3 = c2 + HE_CHANNEL_WORDS;
     const uint32_t offset = he_pair(-p->input_zero_point, -p->input_zero_point);
-    int32_t s0 = he_channel_at(channel).bias, s1 = he_channel_at(c1).bias, s2 = he_channel_at(c2).bias,
-            s3 = he_channel_at(c3).bias;
+    const int32_t row_step = p->dilation_h * p->input_w * p->channels, column_step = p->dilation_w * p->channels;
+    int32_t s[4] = {he_channel_at(channel).bias, he_channel_at(c1).bias, he_channel_at(c2).bias,
+                    he_channel_at(c3).bias};
     w += 2 * (taps.first_row * p->filter_w + taps.first_column);
-    HE_UNROLL
-    for (int32_t i = 0; i < rows; ++i) {
-        const int8_t *x = taps.x + i * p->dilation_h * p->input_w * p->channels;
-        const uint32_t *v = w + i * 2 * p->filter_w;
+    if (__builtin_constant_p(rows) && __builtin_constant_p(columns)) {
         HE_UNROLL
-        for (int32_t j = 0; j < columns; ++j) {
-            const uint32_t bytes = he_load_4(x);
-            const uint32_t even = he_sxtab16(offset, bytes), odd = he_sxtab16_ror8(offset, bytes);
-            const he_words pair = he_next_two(&v);
-            s0 = he_smlabb(even, pair.first, s0);
-            s2 = he_smlatt(even, pair.first, s2);
-            s1 = he_smlabb(odd, pair.second, s1);
-            s3 = he_smlatt(odd, pair.second, s3);
-            x += p->dilation_w * p->channels;
+        for (int32_t i = 0; i < rows; ++i) {
+            HE_UNROLL
+            for (int32_t j = 0; j < columns; ++j) {
+                he_depthwise_tap(offset, taps.x + i * row_step + j * column_step, &w, s);
+            }
+        }
+    } else {
+        for (int32_t i = 0; i < rows; ++i) {
+            const int8_t *x = taps.x + i * row_step;
+            const uint32_t *v = w + i * 2 * p->filter_w;
+            for (int32_t j = 0; j < columns; ++j) {
+                he_depthwise_tap(offset, x, &v, s);
+                x += column_step;
+            }
         }
     }
-    y[0] = he_requantize_s8_sum(&p->requantize, channel, s0);
-    y[1] = he_requantize_s8_sum(&p->requantize, c1, s1);
-    y[2] = he_requantize_s8_sum(&p->requantize, c2, s2);
-    y[3] = he_requantize_s8_sum(&p->requantize, c3, s3);
+    y[0] = he_requantize_s8_sum(&p->requantize, channel, s[0]);
+    y[1] = he_requantize_s8_sum(&p->requantize, c1, s[1]);
+    y[2] = he_requantize_s8_sum(&p->requantize, c2, s[2]);
+    y[3] = he_requantize_s8_sum(&p->requantize, c3, s[3]);
 }
 
 /* One channel. */
@@ -120,9 +135,33 @@ HE_ALWAYS_INLINE void he_depthwise_position(const he_depthwise_conv_2d_s8_dsp_pa
     }
 }
 
-/* Output (oy, ox), any of whose taps may lie outside; one copy for all layers. */
-void he_depthwise_border(const he_depthwise_conv_2d_s8_dsp_params *p, const int8_t *input, int32_t oy, int32_t ox,
-                         int8_t *y);
+/* Along one axis: the taps that lie inside the input for the output that starts at `start`. */
+HE_ALWAYS_INLINE void he_depthwise_inside(int32_t start, int32_t dilation, int32_t filter_length, int32_t input_length,
+                                          int32_t *first, int32_t *count)
+{
+    *first = start >= 0 ? 0 : (dilation - 1 - start) / dilation;
+    const int32_t room = input_length - start;
+    const int32_t fitting = room <= 0 ? 0 : (room + dilation - 1) / dilation;
+    const int32_t end = fitting < filter_length ? fitting : filter_length;
+    *count = *first < end ? end - *first : 0;
+}
+
+/* Output (oy, ox), any of whose taps may lie outside. */
+HE_ALWAYS_INLINE void he_depthwise_border(const he_depthwise_conv_2d_s8_dsp_params *p, const int8_t *input, int32_t oy,
+                                          int32_t ox, int8_t *y)
+{
+    const int32_t top = oy * p->stride_h - p->pad_top, left = ox * p->stride_w - p->pad_left;
+    he_depthwise_taps taps = {0, 0, 0, 0, input};
+    he_depthwise_inside(top, p->dilation_h, p->filter_h, p->input_h, &taps.first_row, &taps.rows);
+    he_depthwise_inside(left, p->dilation_w, p->filter_w, p->input_w, &taps.first_column, &taps.columns);
+    if (taps.rows > 0 && taps.columns > 0) {
+        taps.x += ((top + taps.first_row * p->dilation_h) * p->input_w + left + taps.first_column * p->dilation_w)
+            * p->channels;
+    } else {
+        taps.rows = taps.columns = taps.first_row = taps.first_column = 0;
+    }
+    he_depthwise_position(p, taps, taps.rows, taps.columns, y);
+}
 
 /* With constant params everything folds that does not depend on the data. */
 HE_ALWAYS_INLINE void he_depthwise_conv_2d_s8_dsp_inline(const he_depthwise_conv_2d_s8_dsp_params *p, int32_t layout,

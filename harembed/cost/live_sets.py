@@ -1,8 +1,8 @@
 """Bytes that are live while each operator of a network runs.
 
-Zhou et al., eq. 12: mem(op) = mem(input) + mem(output) + extra(op), extra(op) being its scratch. The peak is the largest over all
-operators; eq. 13 punishes it. The operators are those that export/lower.py emits, so for a derived network
-the peak equals the planner's lower bound (cost/memory.py) exactly, which a test holds.
+Zhou et al., eq. 12: mem(op) = mem(input) + mem(output) + extra(op), extra(op) being its scratch. The peak is the
+largest over all operators; eq. 13 punishes it. The operators are those that export/lower.py emits, so for a derived
+network the peak equals the planner's lower bound (cost/memory.py) exactly, which a test holds.
 """
 
 from collections.abc import Callable

@@ -102,7 +102,8 @@ def _context(graph: IntGraph, plan: MemoryPlan, optimize: Goal) -> dict[str, Any
                      "first": b.first, "last": b.last} for b in plan.buffers],
         # A constant that only portable forms name would be an unused static beside the DSP forms.
         "constants": [c for c in constants if c.symbol in always],
-        "portable_constants": [c for c in constants if c.symbol in portable], "nodes": nodes, "inputs": inputs, "outputs": outputs,
+        "portable_constants": [c for c in constants if c.symbol in portable], "nodes": nodes,
+        "inputs": inputs, "outputs": outputs,
         "states": states, "max_input_bytes": max(t["nbytes"] for t in inputs),
         "tensor_groups": [{"symbol": "input_infos", "tensors": inputs},
                           {"symbol": "output_infos", "tensors": outputs},

@@ -12,7 +12,6 @@ import numpy as np
 
 from harembed.ir.graph import IntGraph, Node
 
-
 Goal = Literal["speed", "balanced", "size"]  # what generated code is optimised for
 GOALS: tuple[Goal, ...] = ("speed", "balanced", "size")
 

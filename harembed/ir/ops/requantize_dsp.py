@@ -7,8 +7,9 @@ sum >= 0 the result steps up at Y >= T, that is y >= T - 1/2, for sum < 0 at Y >
 Let the sum be shifted left by s = d + 1 >= 2 bits first. SMMLA then computes Z = floor(2^d y), and as T and 2^d / 2
 are integers, y >= T - 1/2 exactly if Z >= 2^d T - 2^(d - 1). So (Z + 2^(R - 1) + 2^(d - 1)) >> R with R = right + d
 is the doubly rounded result for sum >= 0, and for sum < 0 it is that with 2^d less. For right <= 0 there is one
-rounding only, floor(2^-right y + 1/2), which is (Z + 2^(R - 1)) >> R for all sums. The zero_point is added before the shift. One R serves
-all channels of a layer, as an immediate of SSAT, which clamps as well; d and s belong to the channel.
+rounding only, floor(2^-right y + 1/2), which is (Z + 2^(R - 1)) >> R for all sums. The zero_point is added before the
+shift. One R serves all channels of a layer, as an immediate of SSAT, which clamps as well; d and s belong to the
+channel.
 
 All this needs that nothing overflows, which is checked for the sums that the weights of the channel can reach.
 """
@@ -82,7 +83,8 @@ def requantize_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero
     d = right_shift - right
     s = d + 1
     if right_shift <= MAX_RIGHT_SHIFT and s.max() <= 31 and (largest * (1 << s) < 2**31)[~silent].all():
-        rounding = (1 << (right_shift - 1)) + np.where(right >= 1, 1 << (d - 1), 0) + (output_zero_point << right_shift)
+        first_half = np.where(right >= 1, 1 << (d - 1), 0)
+        rounding = (1 << (right_shift - 1)) + first_half + (output_zero_point << right_shift)
         z_largest = np.where(silent, 0, (largest << s) * multiplier.astype(np.int64) >> 32) + 1
         if (z_largest + np.abs(rounding) + (1 << d) < 2**31).all():
             if act_min >= output_zero_point or (low >= 0).all():
