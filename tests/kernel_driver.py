@@ -136,11 +136,13 @@ def program(jobs: Sequence[Job]) -> str:
             end = f", scratch{i});" if scratch else ");"
             dsp.call(f"job{i}_{goal}", f"{call}, input, output{i}{end}", i, one, size)
     includes = [f'#include "{kernel}.h"' for kernel in sorted(kernels)]
+    choice = ["#if HE_USE_DSP", f"int8_t results[{dsp.bytes}];", *dsp.lines, "static void calls(void)", "{",
+              *dsp.calls, "}", "#else", f"int8_t results[{portable.bytes}];", *portable.lines,
+              "static void calls(void)", "{", *portable.calls, "}", "#endif"]
+    # The function that collects is declared before the array that it fills.
     return "\n".join(["#include <stddef.h>", "#include <stdint.h>", '#include "he_dsp.h"', *includes,
-                      "#if HE_USE_DSP", f"int8_t results[{dsp.bytes}];", "#else",
-                      f"int8_t results[{portable.bytes}];", "#endif", COLLECT, *data, "#if HE_USE_DSP", *dsp.lines, "#else", *portable.lines, "#endif",
-                      "void run(void);", "void run(void)", "{", "#if HE_USE_DSP", *dsp.calls, "#else",
-                      *portable.calls, "#endif", "}", ""])
+                      "extern int8_t results[];", COLLECT, *data, *choice, "void run(void);",
+                      "void run(void) { calls(); }", ""])
 
 
 class _Text:

@@ -111,7 +111,8 @@ def jobs() -> tuple[Job, ...]:
     rng = np.random.default_rng(5)
     cases = [c for op in KERNELS for c in OPS[op].CASES] + list(MORE_CASES)
     graphs = [c.build(rng) for c in cases]
-    graphs = [g for g in graphs if OPS[g.nodes[0].op].dsp(g, g.nodes[0], "size") is not None] + [random_case(rng).build(rng) for _ in range(40)]
+    graphs = [g for g in graphs if OPS[g.nodes[0].op].dsp(g, g.nodes[0], "size") is not None]
+    graphs += [random_case(rng).build(rng) for _ in range(40)]
     graphs += [with_extreme_bias(g) for g in graphs[:2]]
     # Code of its own for each layer takes long to compile: every third case has some, for "speed" or "balanced".
     return tuple(job(g, rng, ("size", GOALS[i % 2]) if i % 3 == 0 else ("size",), randoms=1)

@@ -44,6 +44,13 @@
 #define HE_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* What lives across this point goes to the stack rather than into these registers. */
+#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+#define HE_FREE_REGISTERS()
+#else
+#define HE_FREE_REGISTERS() __asm__ volatile("" : : : "r8", "r9", "r10", "r11")
+#endif
+
 /* A function of its own in every profile, whose registers and stack are not its caller's. */
 #define HE_NEVER_INLINE static __attribute__((noinline))
 

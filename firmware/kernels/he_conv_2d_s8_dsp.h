@@ -26,7 +26,7 @@ typedef struct {
     int32_t inner_top, inner_rows; /* outputs all of whose taps lie inside the input */
     int32_t inner_left, inner_columns;
     int32_t layout;                /* HE_WEIGHTS_16 or _8 */
-    int32_t own_border;            /* 1: code for the border of its own */
+    int32_t own_border;            /* 1: code for the border of its own, with HE_WEIGHTS_16 only */
     int32_t stage;                 /* byte of the scratch where a run can be built */
     he_dot_s8 dot;                 /* of a tile, or of a row if there are fewer than four positions */
 } he_conv_2d_s8_dsp_params;
@@ -68,13 +68,19 @@ HE_ALWAYS_INLINE uint32_t he_conv_find_places_inline(const he_conv_2d_s8_dsp_par
 }
 
 /* Widen again those of four patches whose bit is set. */
-HE_ALWAYS_INLINE void he_conv_widen_clipped_inline(const he_conv_2d_s8_dsp_params *p, const int8_t *input, int32_t oy,
-                                                   int32_t ox, uint32_t clipped, uint8_t *scratch)
+HE_ALWAYS_INLINE void he_conv_widen_clipped_inline(const he_conv_2d_s8_dsp_params *p, bool own_border,
+                                                   const int8_t *input, int32_t oy, int32_t ox, uint32_t clipped,
+                                                   uint8_t *scratch)
 {
+    int8_t *const stage = (int8_t *)scratch + p->stage;
     uint32_t *tile = (uint32_t *)(void *)scratch;
     for (; clipped != 0; clipped >>= 1) {
         if (clipped & 1U) {
-            he_widen_border_inline(&p->geometry, input, oy, ox, tile, 4, (int8_t *)scratch + p->stage);
+            if (own_border) {
+                he_widen_border_inline(&p->geometry, input, oy, ox, tile, 4, stage);
+            } else {
+                he_widen_border(&p->geometry, input, oy, ox, tile, 4, stage);
+            }
         }
         if (++ox == p->geometry.output_w) {
             ox = 0;
@@ -113,8 +119,8 @@ HE_ALWAYS_INLINE void he_conv_widen(const he_geometry *g, const int8_t *input, h
 }
 
 /* Widen the patches of four positions from (oy, ox) on, the first of which starts at byte `at`. */
-HE_ALWAYS_INLINE void he_conv_fill_tile(const he_conv_2d_s8_dsp_params *p, const int8_t *input, int32_t position,
-                                        int32_t oy, int32_t ox, int32_t at, uint8_t *scratch)
+HE_ALWAYS_INLINE void he_conv_fill_tile(const he_conv_2d_s8_dsp_params *p, bool own_border, const int8_t *input,
+                                        int32_t position, int32_t oy, int32_t ox, int32_t at, uint8_t *scratch)
 {
     const he_geometry *const g = &p->geometry;
     const int32_t step = g->stride_w * g->input_c;
@@ -136,15 +142,15 @@ HE_ALWAYS_INLINE void he_conv_fill_tile(const he_conv_2d_s8_dsp_params *p, const
     }
     uint32_t clipped = 0;
     if (border) {
-        clipped = p->own_border ? he_conv_find_places_inline(p, oy, ox, at, &places)
+        clipped = own_border ? he_conv_find_places_inline(p, oy, ox, at, &places)
                                 : he_conv_find_places(p, oy, ox, at, &places);
     }
     if (p->inner_rows > 0 && p->inner_columns > 0) {
         he_conv_widen(g, input, places, (uint32_t *)(void *)scratch);
     }
     if (clipped != 0) {
-        if (p->own_border) {
-            he_conv_widen_clipped_inline(p, input, oy, ox, clipped, scratch);
+        if (own_border) {
+            he_conv_widen_clipped_inline(p, true, input, oy, ox, clipped, scratch);
         } else {
             he_conv_widen_clipped(p, input, oy, ox, clipped, scratch);
         }
@@ -165,6 +171,7 @@ HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p
         }
         return;
     }
+    const bool own_border = layout == HE_WEIGHTS_16 && p->own_border; /* so that one copy for all has no other */
     int32_t oy = 0, ox = 0, at = he_conv_start(g, 0, 0);
     for (int32_t position = 0; position < p->positions; position += 4) {
         if (p->positions % 4 != 0 && position > p->positions - 4) {
@@ -173,7 +180,7 @@ HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p
             ox = position - oy * g->output_w;
             at = he_conv_start(g, oy, ox);
         }
-        he_conv_fill_tile(p, input, position, oy, ox, at, scratch);
+        he_conv_fill_tile(p, own_border, input, position, oy, ox, at, scratch);
         he_tile_s8(&p->dot, layout, tile, output + position * p->dot.channels);
         ox += 4;
         at += 4 * g->stride_w * g->input_c;

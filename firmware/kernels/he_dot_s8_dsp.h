@@ -27,7 +27,7 @@ enum { HE_WEIGHTS_16 = 0, HE_WEIGHTS_8 = 1 }; /* a layout */
 
 typedef struct {
     int32_t pairs; /* of taps, those that fill up included; even for a row */
-    int32_t unroll; /* pairs in a round of a tile's loop: 4 or 8 */
+    int32_t unroll; /* pairs in a round of a tile's loop: 4, with HE_WEIGHTS_16 also 8 */
     int32_t channels;
     const uint32_t *weights;
     const int32_t *channel; /* [channels][HE_CHANNEL_WORDS] */
@@ -101,6 +101,9 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t u
                                          int32_t b, const uint32_t *x, const uint32_t **weights)
 {
     const uint32_t *w = *weights;
+    if (unroll == 8 && pairs <= 8) {
+        HE_FREE_REGISTERS(); /* in straight code the compiler would rather keep the caller's addresses than the sums */
+    }
     he_sums s = he_tile_s8_first(channels, layout, a, b, &x, &w);
     --pairs;
     switch (pairs & (unroll - 1)) {
@@ -140,25 +143,44 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t u
     return s;
 }
 
+HE_ALWAYS_INLINE void he_tile_s8_store_inline(const he_dot_s8 *dot, const int32_t *channel, int32_t s0, int32_t s1,
+                                              int32_t s2, int32_t s3, int8_t *y)
+{
+    const he_channel_s8 c = he_channel_at(channel);
+    const int32_t n = dot->channels;
+    y[0] = he_requantize_s8_inline(&dot->requantize, c, s0);
+    y[n] = he_requantize_s8_inline(&dot->requantize, c, s1);
+    y[2 * n] = he_requantize_s8_inline(&dot->requantize, c, s2);
+    y[3 * n] = he_requantize_s8_inline(&dot->requantize, c, s3);
+}
+
+__attribute__((noinline, unused)) static void he_tile_s8_store_any(const he_dot_s8 *dot, const int32_t *channel,
+                                                                   int32_t s0, int32_t s1, int32_t s2, int32_t s3,
+                                                                   int8_t *y)
+{
+    he_tile_s8_store_inline(dot, channel, s0, s1, s2, s3, y);
+}
+
 /* Requantise and store the sums of one channel at four positions. */
 HE_ALWAYS_INLINE void he_tile_s8_store(const he_dot_s8 *dot, const int32_t *channel, int32_t s0, int32_t s1,
                                        int32_t s2, int32_t s3, int8_t *y)
 {
-    const int32_t n = dot->channels;
-    y[0] = he_requantize_s8_sum(&dot->requantize, channel, s0);
-    y[n] = he_requantize_s8_sum(&dot->requantize, channel, s1);
-    y[2 * n] = he_requantize_s8_sum(&dot->requantize, channel, s2);
-    y[3 * n] = he_requantize_s8_sum(&dot->requantize, channel, s3);
+    if (__builtin_constant_p(dot->requantize.form)) {
+        he_tile_s8_store_inline(dot, channel, s0, s1, s2, s3, y);
+    } else {
+        he_tile_s8_store_any(dot, channel, s0, s1, s2, s3, y);
+    }
 }
 
 /* tile [pairs][4 positions]; y [4][channels]. */
 HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, int32_t layout, const uint32_t *tile, int8_t *y)
 {
+    const int32_t unroll = layout == HE_WEIGHTS_16 ? dot->unroll : 4;
     const uint32_t *w = dot->weights;
     const int32_t *channel = dot->channel;
     for (int32_t left = dot->channels >> 1; left > 0; --left) {
         const int32_t a = he_channel_at(channel).bias, b = he_channel_at(channel + HE_CHANNEL_WORDS).bias;
-        const he_sums s = he_tile_s8_taps(2, layout, dot->unroll, dot->pairs, a, b, tile, &w);
+        const he_sums s = he_tile_s8_taps(2, layout, unroll, dot->pairs, a, b, tile, &w);
         he_tile_s8_store(dot, channel, s.a0, s.a1, s.a2, s.a3, y);
         he_tile_s8_store(dot, channel + HE_CHANNEL_WORDS, s.b0, s.b1, s.b2, s.b3, y + 1);
         channel += 2 * HE_CHANNEL_WORDS;
@@ -166,7 +188,7 @@ HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, int32_t layout, const uin
     }
     if (dot->channels & 1) {
         const int32_t a = he_channel_at(channel).bias;
-        const he_sums s = he_tile_s8_taps(1, layout, dot->unroll, dot->pairs, a, 0, tile, &w);
+        const he_sums s = he_tile_s8_taps(1, layout, unroll, dot->pairs, a, 0, tile, &w);
         he_tile_s8_store(dot, channel, s.a0, s.a1, s.a2, s.a3, y);
     }
 }

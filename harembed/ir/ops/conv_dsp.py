@@ -18,7 +18,7 @@ from harembed.ir.ops.dot_dsp import (
 )
 from harembed.ir.ops.requantize_dsp import requantize_channels
 
-WIDE_WEIGHTS = 1024  # a filter up to this size is kept as int16 in "balanced": most quickness for least flash
+WIDE_WEIGHTS = 512  # a filter up to this size is kept as int16 in "balanced": most quickness for least flash
 
 
 @dataclass(frozen=True)
