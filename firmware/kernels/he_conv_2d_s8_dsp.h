@@ -27,7 +27,7 @@ typedef struct {
     int32_t inner_left, inner_columns;
     int32_t layout;                /* HE_WEIGHTS_16 or _8 */
     int32_t own_border;            /* 1: code for the border of its own, with HE_WEIGHTS_16 only */
-    int32_t stage;                 /* byte of the scratch where a run can be built */
+    int32_t tile;                  /* byte of the scratch where the tile (or row) starts; in front, a run has room */
     he_dot_s8 dot;                 /* of a tile, or of a row if there are fewer than four positions */
 } he_conv_2d_s8_dsp_params;
 
@@ -72,8 +72,8 @@ HE_ALWAYS_INLINE void he_conv_widen_clipped_inline(const he_conv_2d_s8_dsp_param
                                                    const int8_t *input, int32_t oy, int32_t ox, uint32_t clipped,
                                                    uint8_t *scratch)
 {
-    int8_t *const stage = (int8_t *)scratch + p->stage;
-    uint32_t *tile = (uint32_t *)(void *)scratch;
+    int8_t *const stage = (int8_t *)scratch;
+    uint32_t *tile = (uint32_t *)(void *)(scratch + p->tile);
     for (; clipped != 0; clipped >>= 1) {
         if (clipped & 1U) {
             if (own_border) {
@@ -146,7 +146,7 @@ HE_ALWAYS_INLINE void he_conv_fill_tile(const he_conv_2d_s8_dsp_params *p, bool 
                                 : he_conv_find_places(p, oy, ox, at, &places);
     }
     if (p->inner_rows > 0 && p->inner_columns > 0) {
-        he_conv_widen(g, input, places, (uint32_t *)(void *)scratch);
+        he_conv_widen(g, input, places, (uint32_t *)(void *)(scratch + p->tile));
     }
     if (clipped != 0) {
         if (own_border) {
@@ -162,11 +162,12 @@ HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p
                                                const int8_t *input, int8_t *output, uint8_t *scratch)
 {
     const he_geometry *const g = &p->geometry;
-    uint32_t *const tile = (uint32_t *)(void *)scratch;
+    uint32_t *const tile = (uint32_t *)(void *)(scratch + p->tile);
     if (p->positions < 4) {
+        tile[p->dot.pairs - 1] = 0; /* the last of an even number may have no taps */
         for (int32_t position = 0; position < p->positions; ++position) {
             const int32_t oy = position / g->output_w, ox = position - oy * g->output_w;
-            he_widen_border(g, input, oy, ox, tile, 1, (int8_t *)scratch + p->stage);
+            he_widen_border(g, input, oy, ox, tile, 1, (int8_t *)scratch);
             he_row_s8(&p->dot, layout, tile, output + position * p->dot.channels);
         }
         return;

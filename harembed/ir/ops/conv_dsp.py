@@ -54,7 +54,7 @@ class Conv2DDspParams:
     inner_columns: int
     layout: int
     own_border: int
-    stage: int
+    tile: int
     dot: DotS8
 
 
@@ -62,9 +62,11 @@ def conv_scratch_bytes(kernel_elements: Any, channels: Any) -> Any:
     """Enough for a tile and for the run beside it: 9 bytes a tap and a little for what fills up pairs and words.
 
     A bound that is linear in the sizes, because searches reckon with it before they know a network's shapes: 4
-    positions of int16, each run up to one tap longer than it is, and one run of int8.
+    positions of int16, each run up to one tap longer than it is, and one run of int8. Sizes may be tensors with
+    gradients, which rounding up to whole words leaves as they are.
     """
-    return 9 * kernel_elements * channels + 8 * kernel_elements + 4
+    nbytes = 9 * kernel_elements * channels + 8 * kernel_elements
+    return nbytes + 4 + -int(nbytes) % 4
 
 
 def conv_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -> DspForm:
@@ -85,7 +87,8 @@ def conv_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -
     params = Conv2DDspParams(
         geometry=_geometry(p), positions=p.output_h * p.output_w,
         inner_top=inner_top, inner_rows=inner_rows, inner_left=inner_left, inner_columns=inner_columns,
-        layout=layout, own_border=int(goal == "speed"), stage=_stage_offset(p),
+        layout=layout, own_border=int(goal == "speed"),
+        tile=conv_scratch_bytes(p.filter_h * p.filter_w, p.input_c) - _tile_bytes(p),
         dot=dot(channels, _order(p), layout, 8 if goal == "speed" else 4),
     )
     return DspForm("he_conv_2d_s8_dsp", params, inline=goal != "size")
@@ -128,13 +131,11 @@ def _pairs(p: Any) -> int:
     return p.filter_h * _segments(p) * pairs_of_run(_run(p))
 
 
-def _stage_offset(p: Any) -> int:
+def _tile_bytes(p: Any) -> int:
+    """Of a tile, or of a row if there are fewer positions. It lies at the end of the scratch, so that the last byte of
+    the plan is one that is written."""
     pairs = _pairs(p)
     return 16 * pairs if p.output_h * p.output_w >= TILE_POSITIONS else 4 * (pairs + pairs % 2)
-
-
-def _round_up(nbytes: int) -> int:
-    return -(-nbytes // 4) * 4
 
 
 def inner_outputs(length: int, kernel: int, stride: int, dilation: int, pad: int, outputs: int) -> tuple[int, int]:

@@ -22,8 +22,11 @@ class FullyConnectedDspParams:
 
 
 def dense_scratch_bytes(rows: Any, input_c: Any) -> Any:
-    """One row in pairs of int16, an even number of them; from four rows on, what a 1x1 convolution takes."""
-    return conv_scratch_bytes(1, input_c) if rows >= TILE_POSITIONS else 2 * input_c + 6
+    """One row in pairs of int16, an even number of them; from four rows on, what a 1x1 convolution takes.
+
+    Sizes may be tensors, as in conv_scratch_bytes.
+    """
+    return conv_scratch_bytes(1, input_c) if rows >= TILE_POSITIONS else 2 * input_c + 2 * (-int(input_c) % 4)
 
 
 def dense_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -> DspForm:
@@ -37,5 +40,6 @@ def dense_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) 
     layout = WEIGHTS_16 if goal == "speed" else WEIGHTS_8
     channels = requantize_channels(weights, bias, p.input_zero_point, p.multiplier, p.shift, p.output_zero_point,
                                    p.act_min, p.act_max, layout == WEIGHTS_16)
-    params = FullyConnectedDspParams(p.rows, p.input_c, layout, dot_row(channels, run_order(p.input_c), layout))
+    dot = dot_row(channels, run_order(p.input_c), layout)
+    params = FullyConnectedDspParams(p.rows, p.input_c, layout, dot)
     return DspForm("he_fully_connected_s8_dsp", params, inline=goal != "size")
