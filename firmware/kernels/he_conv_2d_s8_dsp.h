@@ -193,8 +193,8 @@ HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p
     }
 }
 
-/* The same for any params with HE_WEIGHTS_8: one copy in a program. input [H,W,C], output [OH,OW,O]; scratch starts at
- * a multiple of 4. */
+/* The same for any params with HE_WEIGHTS_8: one copy in a program. input [H,W,C], output [OH,OW,O]; scratch starts
+ * at a multiple of 4. */
 void he_conv_2d_s8_dsp(const he_conv_2d_s8_dsp_params *params, const int8_t *input, int8_t *output,
                        uint8_t *scratch);
 

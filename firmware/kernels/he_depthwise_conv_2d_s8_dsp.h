@@ -7,8 +7,8 @@
  * zero_point is subtracted, and one pair of weights for each; what is left of channels goes one by one. Taps outside
  * the input are left out. Sums are int32 and wrap.
  *
- * Weights: for each four channels [c0..c3], for each tap, the pairs (c0, c2), (c1, c3) of int16; then for each channel
- * that is left its taps, each in a word.
+ * Weights: for each four channels [c0..c3], for each tap, the pairs (c0, c2), (c1, c3) of int16; then for each
+ * channel that is left its taps, each in a word.
  */
 #ifndef HE_DEPTHWISE_CONV_2D_S8_DSP_H
 #define HE_DEPTHWISE_CONV_2D_S8_DSP_H
@@ -136,8 +136,8 @@ HE_ALWAYS_INLINE void he_depthwise_position(const he_depthwise_conv_2d_s8_dsp_pa
 }
 
 /* Along one axis: the taps that lie inside the input for the output that starts at `start`. */
-HE_ALWAYS_INLINE void he_depthwise_inside(int32_t start, int32_t dilation, int32_t filter_length, int32_t input_length,
-                                          int32_t *first, int32_t *count)
+HE_ALWAYS_INLINE void he_depthwise_inside(int32_t start, int32_t dilation, int32_t filter_length,
+                                          int32_t input_length, int32_t *first, int32_t *count)
 {
     *first = start >= 0 ? 0 : (dilation - 1 - start) / dilation;
     const int32_t room = input_length - start;
@@ -147,8 +147,8 @@ HE_ALWAYS_INLINE void he_depthwise_inside(int32_t start, int32_t dilation, int32
 }
 
 /* Output (oy, ox), any of whose taps may lie outside. */
-HE_ALWAYS_INLINE void he_depthwise_border(const he_depthwise_conv_2d_s8_dsp_params *p, const int8_t *input, int32_t oy,
-                                          int32_t ox, int8_t *y)
+HE_ALWAYS_INLINE void he_depthwise_border(const he_depthwise_conv_2d_s8_dsp_params *p, const int8_t *input,
+                                          int32_t oy, int32_t ox, int8_t *y)
 {
     const int32_t top = oy * p->stride_h - p->pad_top, left = ox * p->stride_w - p->pad_left;
     he_depthwise_taps taps = {0, 0, 0, 0, input};

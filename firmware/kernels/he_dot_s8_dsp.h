@@ -102,7 +102,7 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t u
 {
     const uint32_t *w = *weights;
     if (unroll == 8 && pairs <= 8) {
-        HE_FREE_REGISTERS(); /* in straight code the compiler would rather keep the caller's addresses than the sums */
+        HE_FREE_REGISTERS(); /* in straight code the compiler would keep the caller's addresses, not the sums */
     }
     he_sums s = he_tile_s8_first(channels, layout, a, b, &x, &w);
     --pairs;

@@ -37,8 +37,8 @@ HE_ALWAYS_INLINE void he_fully_connected_s8_dsp_inline(const he_fully_connected_
     }
 }
 
-/* The same for any params with HE_WEIGHTS_8: one copy in a program. input [rows,I], output [rows,O]; scratch starts at
- * a multiple of 4. */
+/* The same for any params with HE_WEIGHTS_8: one copy in a program. input [rows,I], output [rows,O]; scratch starts
+ * at a multiple of 4. */
 void he_fully_connected_s8_dsp(const he_fully_connected_s8_dsp_params *params, const int8_t *input,
                                int8_t *output, uint8_t *scratch);
 

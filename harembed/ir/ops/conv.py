@@ -212,5 +212,8 @@ Conv2D.CASES = (
     Conv2D.case("saturating", 1, 9, 8, 8, 1, 3, _same, scales=(0.5, 0.01)),
     Conv2D.case("zero_points_extreme", 1, 9, 4, 4, 1, 3, Conv2DAttrs(padding="same"), zero_points=(-128, 127)),
     Conv2D.case("zero_points_extreme_2", 1, 9, 4, 4, 1, 3, Conv2DAttrs(padding="same"), zero_points=(127, -128)),
+    Conv2D.case("seven_sensors_k7", 7, 27, 3, 3, 1, 7, Conv2DAttrs((1, 2), padding="same", activation="relu")),
+    Conv2D.case("one_channel_down", 21, 9, 1, 5, 5, 1, Conv2DAttrs((2, 1), padding="same", activation="relu")),
+    Conv2D.case("fewer_positions_than_a_tile", 1, 3, 5, 7, 1, 3, _same),
     Conv2D.case("no_bias_per_tensor", 2, 9, 4, 5, 1, 3, bias=False, per_channel=False),
 )

@@ -132,8 +132,10 @@ def _pairs(p: Any) -> int:
 
 
 def _tile_bytes(p: Any) -> int:
-    """Of a tile, or of a row if there are fewer positions. It lies at the end of the scratch, so that the last byte of
-    the plan is one that is written."""
+    """Of a tile, or of a row if there are fewer positions.
+
+    It lies at the end of the scratch, so that the last byte of the plan is one that is written.
+    """
     pairs = _pairs(p)
     return 16 * pairs if p.output_h * p.output_w >= TILE_POSITIONS else 4 * (pairs + pairs % 2)
 
