@@ -57,6 +57,8 @@ MORE_CASES = (
     Conv2D.case("border_columns_in_pairs", 8, 5, 3, 4, 1, 5, same()),
     Conv2D.case("border_columns_clipped_rows", 9, 7, 1, 6, 3, 5, same((2, 2))),
     Conv2D.case("all_border", 2, 3, 4, 3, 3, 7, same()),
+    Conv2D.case("all_border_rows", 4, 9, 1, 5, 5, 1, same((3, 1))),
+    Conv2D.case("all_border_rows_of_quads", 3, 6, 8, 3, 5, 1, same((1, 1))),
     Conv2D.case("shift_left", 3, 6, 4, 5, 1, 3, same(), scales=(0.9, 0.002)),
     Conv2D.case("shift_far_right", 3, 6, 4, 5, 1, 3, same(), scales=(1e-6, 1.0)),
     Conv2D.case("shift_at_the_limit", 2, 6, 40, 8, 1, 3, same(), scales=(2e-5, 0.25), zero_points=(-128, -128)),

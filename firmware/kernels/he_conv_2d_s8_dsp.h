@@ -131,8 +131,9 @@ HE_ALWAYS_INLINE void he_conv_fill_tile(const he_conv_2d_s8_dsp_params *p, bool 
     bool border;
     if (all_columns && g->output_w >= 4) {
         /* Inner positions follow one another, and at most one row ends among four. */
-        border = !all_rows
-            && (uint32_t)(position - p->inner_top * g->output_w) > (uint32_t)(p->inner_rows * g->output_w - 4);
+        border = p->inner_rows < 1
+            || (!all_rows
+                && (uint32_t)(position - p->inner_top * g->output_w) > (uint32_t)(p->inner_rows * g->output_w - 4));
         places.at[1] += ox + 1 >= g->output_w ? to_next_row : 0;
         places.at[2] += ox + 2 >= g->output_w ? to_next_row : 0;
         places.at[3] += ox + 3 >= g->output_w ? to_next_row : 0;
