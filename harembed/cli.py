@@ -4,13 +4,16 @@ import sys
 import traceback
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from harembed.errors import HarembedError
+
+if TYPE_CHECKING:  # numpy would slow down --help
+    from harembed.ir.ops.base import Goal
 
 app = typer.Typer(
     name="harembed", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
@@ -41,6 +44,16 @@ class Target(StrEnum):
     host = "host"
 
 
+class Optimize(StrEnum):
+    """What the C is made for."""
+
+    speed = "speed"
+    balanced = "balanced"
+    size = "size"
+
+
+GOALS: "dict[Optimize, Goal]" = {Optimize.speed: "speed", Optimize.balanced: "balanced", Optimize.size: "size"}
+OptimizeOption = Annotated[Optimize | None, typer.Option(help="Make the C fast or small. Default: balanced.")]
 OnOption = Annotated[Target | None, typer.Option("--on", help="A simulator or the host; l552 runs the image of the "
                                                               "board. Default: what the board has.")]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")]
@@ -73,6 +86,7 @@ def search(
     window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
     hop: Annotated[int | None, typer.Option(help="Samples between windows. Default: the dataset's.")] = None,
     split: Annotated[str | None, typer.Option(help="Another split of the dataset, by name.")] = None,
+    optimize: OptimizeOption = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings; options win over it.")] = None,
     data_root: RootOption = None,
     toolchain: ToolchainOption = None,
@@ -88,7 +102,7 @@ def search(
         "board": board, "dataset": dataset, "seed": seed, "ram": ram, "macs": macs,
         "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1, "beta2": beta2,
         "search_epochs": search_epochs, "float_epochs": float_epochs, "qat_epochs": qat_epochs,
-        "window": window, "hop": hop, "split": split,
+        "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
     }
     asked = load_settings(settings, given)
     pipeline.search(asked, out or pipeline.default_folder(asked.dataset, asked.board), data_root, console, toolchain)
@@ -106,6 +120,7 @@ def compile_model(
                                                      "the input's type, or .npz with an array of each input's name.")]
     = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random inputs.")] = 2024,
+    optimize: OptimizeOption = None,
     toolchain: ToolchainOption = None,
 ) -> None:
     """Compile any int8 .tflite: C, firmware, simulation, proof of equal bits, report. Needs no training data.
@@ -118,7 +133,8 @@ def compile_model(
     """
     from harembed import pipeline
 
-    pipeline.compile_model(model, board, out, inputs, seed, console, toolchain)
+    pipeline.compile_model(model, board, out, inputs, seed, console, toolchain,
+                           GOALS[optimize] if optimize else None)
 
 
 @app.command(epilog="Examples:  harembed bench runs/watch-nucleo_l552ze_q\n\n"

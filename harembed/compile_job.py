@@ -18,6 +18,7 @@ from harembed.export.tflite import write_tflite
 from harembed.export.tflite_import import read_tflite
 from harembed.harness.validate import extreme_inputs, random_inputs
 from harembed.ir.graph import IntGraph, Kind
+from harembed.ir.ops.base import Goal
 from harembed.job import Job, Probes
 from harembed.rundir import RunDir
 from harembed.settings import CompileSettings
@@ -144,6 +145,10 @@ class CompileJob(Job):
     @property
     def ram_budget(self) -> int | None:
         return None
+
+    @property
+    def optimize(self) -> Goal:
+        return self.settings.optimize or "balanced"
 
     @cached_property
     def probes(self) -> Probes:

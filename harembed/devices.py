@@ -57,12 +57,13 @@ def connect(job: Job, simulator: str | None = None, port: str | None = None, cou
 
 
 def _firmware(job: Job, simulator: str, dsp_emulation: bool) -> tuple[Board, Path]:
+    sources = generate(job.graph, optimize=job.optimize)
     if simulator == "host":
         folder = job.run.file("build/host_dsp" if dsp_emulation else "build/host")
-        return load_board("host"), build_host(generate(job.graph), folder, dsp_emulation=dsp_emulation)
+        return load_board("host"), build_host(sources, folder, dsp_emulation=dsp_emulation)
     if simulator == "qemu":
         board = load_board(QEMU_BOARD)
-        return board, build_firmware(generate(job.graph), board, job.run.file("build/qemu"), job.toolchain).elf
+        return board, build_firmware(sources, board, job.run.file("build/qemu"), job.toolchain).elf
     return job.board, image(job)
 
 

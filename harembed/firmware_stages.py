@@ -32,7 +32,7 @@ def import_model(job: CompileJob, tick: Tick) -> str:
     graph = imported(job.settings, job.model)
     memory = plan_memory(graph)
     check_fit(graph, memory, job)
-    generate(graph, memory)
+    generate(graph, memory, job.optimize)
     given = None
     if job.inputs is not None:
         given = read_inputs(Path(str(job.settings.inputs)), job.inputs, graph)
@@ -94,7 +94,7 @@ def export_to(job: Job, c: Path | None, tflite: Path | None, onnx: Path | None) 
     if onnx is not None:
         written.append(write_atomic(onnx, write_onnx(job.graph)))
     if c is not None:
-        files = bundle(job.graph)
+        files = bundle(job.graph, job.optimize)
         # model.c last: its presence means that all is there.
         for name in sorted(files, key=lambda n: n == "model.c"):
             written.append(write_atomic(c / name, files[name]))
@@ -104,7 +104,7 @@ def export_to(job: Job, c: Path | None, tflite: Path | None, onnx: Path | None) 
 def build(job: Job, tick: Tick) -> str:
     """firmware/, firmware.json: the image of the board, or the program of the host."""
     board = job.board
-    sources = generate(job.graph)
+    sources = generate(job.graph, optimize=job.optimize)
     folder = job.run.file("firmware")
     facts: dict[str, Any] = {"board": _board(job)}
     if board.kind == "host":

@@ -14,6 +14,7 @@ from harembed.board import Board, load_board
 from harembed.export.tflite import write_tflite
 from harembed.ir.file import load_graph
 from harembed.ir.graph import IntGraph
+from harembed.ir.ops.base import Goal
 from harembed.rundir import RunDir
 
 
@@ -80,6 +81,11 @@ class Job:
     @cached_property
     def board(self) -> Board:
         return load_board(self.board_name)
+
+    @property
+    def optimize(self) -> Goal:
+        """What generated code is optimised for."""
+        raise NotImplementedError
 
     @cached_property
     def graph(self) -> IntGraph:

@@ -16,6 +16,7 @@ from harembed import devices, firmware_stages, verify
 from harembed.compile_job import CompileJob, read_bytes, read_model, sha256
 from harembed.errors import RunError
 from harembed.harness.validate import ParityReport
+from harembed.ir.ops.base import Goal
 from harembed.job import Job
 from harembed.progress import Tick, skipped, stage
 from harembed.report.facts import collect
@@ -73,7 +74,7 @@ def search(settings: RunSettings, folder: Path, data_root: Path | None, console:
 
 def compile_model(model: Path, board: str = "nucleo_l552ze_q", folder: Path | None = None,
                   inputs: Path | None = None, seed: int = 2024, console: Console | None = None,
-                  toolchain: str | None = None) -> dict[str, Any]:
+                  toolchain: str | None = None, optimize: Goal | None = None) -> dict[str, Any]:
     """From an int8 .tflite: run all stages that the folder lacks, then write and print the report.
 
     Parameters
@@ -85,6 +86,7 @@ def compile_model(model: Path, board: str = "nucleo_l552ze_q", folder: Path | No
     seed : int          of the random ones
     console : Console   None prints nothing
     toolchain : str     gcc, platformio or zig; None takes the first that is there
+    optimize : Goal     of the C; None is balanced
 
     Returns
     -------
@@ -99,7 +101,8 @@ def compile_model(model: Path, board: str = "nucleo_l552ze_q", folder: Path | No
     data = read_model(model)
     given = read_bytes(inputs) if inputs else None
     settings = CompileSettings(
-        board=board, model=model.name, model_sha256=sha256(data), seed=seed, inputs=inputs.name if inputs else None,
+        board=board, model=model.name, model_sha256=sha256(data), seed=seed, optimize=optimize,
+        inputs=inputs.name if inputs else None,
         inputs_sha256=None if given is None else sha256(given))
     run = RunDir(folder or default_folder(model.stem, board))
     job = CompileJob(settings, run, toolchain, console or Console(quiet=True), data, given)

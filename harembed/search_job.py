@@ -13,6 +13,7 @@ from harembed.data.normalise import channel_statistics
 from harembed.data.recording import Windows
 from harembed.errors import BoardError
 from harembed.harness.validate import random_inputs
+from harembed.ir.ops.base import Goal
 from harembed.job import Job, Probes
 from harembed.rundir import RunDir
 from harembed.settings import RunSettings
@@ -41,6 +42,10 @@ class SearchJob(Job):
     @property
     def ram_budget(self) -> int | None:
         return self.ram_bytes
+
+    @property
+    def optimize(self) -> Goal:
+        return self.settings.optimize or "balanced"
 
     @property
     def arena_limit(self) -> int | None:

@@ -33,6 +33,7 @@ class RunSettings(BaseModel):
     window: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     hop: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     split: str | None = Field(None, description="default: the dataset's protocol")
+    optimize: Literal["speed", "balanced", "size"] | None = Field(None, description="of the C; default: balanced")
 
     def to_toml(self) -> str:
         """Stable text: the same settings give the same bytes."""
@@ -84,6 +85,7 @@ class CompileSettings(BaseModel):
     inputs: str | None = None  # name of the user's file of inputs
     inputs_sha256: str | None = None
     seed: int = Field(2024, ge=0, description="of the random inputs that all targets are compared on")
+    optimize: Literal["speed", "balanced", "size"] | None = Field(None, description="of the C; default: balanced")
 
     def to_toml(self) -> str:
         """Stable text: the same settings give the same bytes."""

@@ -1,13 +1,14 @@
 """Runs kernels by themselves: a C program around single operators, for the host and for a bare Cortex-M33.
 
 The program holds parameters, inputs and weights as constants, calls each kernel once per input, and collects all
-outputs in `results`. On the M33 (Unicorn) the executed instructions are counted by function.
+outputs in `results`: those of the portable kernels, or where DSP instructions are used those of the DSP form for
+each of its goals. On the M33 (Unicorn) the executed instructions are counted by function.
 """
 
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from harembed.harness.instruction_counts import BlockCounter
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops import OPS
+from harembed.ir.ops.base import Goal
 
 FIRMWARE = Path(__file__).parents[1] / "firmware"
 FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion",
@@ -81,61 +83,88 @@ ASSERT(SIZEOF(.data) == 0, "nothing copies .data")
 
 @dataclass(frozen=True)
 class Job:
-    """A graph of one node, with inputs [N, ...] for its one input."""
+    """A graph of one node, with inputs [N, ...] for its one input, and the goals that its DSP form is built for."""
 
     graph: IntGraph
     inputs: np.ndarray
+    goals: tuple[Goal, ...]
 
     @property
     def expected(self) -> bytes:
         return Interpreter(self.graph).run(self.inputs)[0].tobytes()
 
 
-def job(graph: IntGraph, rng: np.random.Generator, randoms: int = 2) -> Job:
+def job(graph: IntGraph, rng: np.random.Generator, goals: tuple[Goal, ...], randoms: int = 2) -> Job:
     """With both ends of the range and full-range random inputs."""
     shape = graph[graph.inputs[0]].shape[1:]
     ends = np.stack([np.full(shape, v, np.int8) for v in (-128, 127)])
-    return Job(graph, np.concatenate([ends, rng.integers(-128, 128, (randoms, *shape)).astype(np.int8)]))
+    return Job(graph, np.concatenate([ends, rng.integers(-128, 128, (randoms, *shape)).astype(np.int8)]), goals)
 
 
 def program(jobs: Sequence[Job]) -> str:
     """C text with `results` [all output bytes] and `run()`."""
-    lines: list[str] = []
-    calls: list[str] = []
+    portable, dsp = _Text(), _Text()
+    data: list[str] = []
     kernels: set[str] = set()
-    offset = 0
     for i, one in enumerate(jobs):
         graph, (node,) = one.graph, one.graph.nodes
         prepared = OPS[node.op].prepare(graph, node)
         kernels.add(prepared.kernel)
-        lines += _parameters(f"params{i}", prepared.kernel, prepared.params)
+        size = graph[graph.outputs[0]].nbytes
+        scratch = OPS[node.op].dsp_scratch_bytes(graph, node)
+        # Each input, output and scratch is an array of its own: a sanitizer then sees every byte too far.
+        data += [f"static int8_t output{i}[{size}];", *(table(f"input{i}_{n}", x) for n, x in enumerate(one.inputs))]
+        portable.lines += _parameters(f"params{i}", prepared.kernel, prepared.params)
         arguments = []
         for k, name in enumerate(node.inputs):
-            data = graph[name].data if name else None
-            if data is not None:
-                lines.append(table(f"constant{i}_{k}", data))
+            constant = graph[name].data if name else None
+            if constant is not None:
+                portable.lines.append(table(f"constant{i}_{k}", constant))
                 arguments.append(f"constant{i}_{k}")
             else:
                 arguments.append("input" if name else "NULL")
-        size = graph[graph.outputs[0]].nbytes
-        # Each input and output is an array of its own: a sanitizer then sees every byte too far.
-        lines.append(f"static int8_t output{i}[{size}];")
-        for n, x in enumerate(one.inputs):
-            lines.append(table(f"input{i}_{n}", x))
-            named = ", ".join(f"input{i}_{n}" if a == "input" else a for a in arguments)
-            calls.append(f"    {prepared.kernel}(&params{i}, {named}, output{i});")
-            calls.append(f"    collect({offset}, output{i}, {size});")
-            offset += size
+        portable.call(f"job{i}", f"{prepared.kernel}(&params{i}, {', '.join(arguments)}, output{i});", i, one, size)
+        if scratch:
+            dsp.lines.append(f"_Alignas(4) static uint8_t scratch{i}[{scratch}];")
+        for goal in one.goals:
+            form = OPS[node.op].dsp(graph, node, goal)
+            assert form is not None, f"{graph.name}: the portable kernel serves"
+            kernels.add(form.kernel)
+            params = f"params{i}_{goal}"
+            dsp.lines += _parameters(params, form.kernel, form.params)
+            call = f"{form.kernel}_inline(&{params}, {params}.layout" if form.inline else f"{form.kernel}(&{params}"
+            end = f", scratch{i});" if scratch else ");"
+            dsp.call(f"job{i}_{goal}", f"{call}, input, output{i}{end}", i, one, size)
     includes = [f'#include "{kernel}.h"' for kernel in sorted(kernels)]
-    return "\n".join(["#include <stddef.h>", "#include <stdint.h>", *includes, *lines,
-                      f"int8_t results[{offset}];", COLLECT,
-                      "void run(void);", "void run(void)", "{", *calls, "}", ""])
+    choice = ["#if HE_USE_DSP", f"int8_t results[{dsp.bytes}];", *dsp.lines, "static void calls(void)", "{",
+              *dsp.calls, "}", "#else", f"int8_t results[{portable.bytes}];", *portable.lines,
+              "static void calls(void)", "{", *portable.calls, "}", "#endif"]
+    # The function that collects is declared before the array that it fills.
+    return "\n".join(["#include <stddef.h>", "#include <stdint.h>", '#include "he_dsp.h"', *includes,
+                      "extern int8_t results[];", COLLECT, *data, *choice, "void run(void);",
+                      "void run(void) { calls(); }", ""])
+
+
+class _Text:
+    """One of the two programs: definitions, calls, and the bytes of their results."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.calls: list[str] = []
+        self.bytes = 0
+
+    def call(self, name: str, statement: str, i: int, one: Job, size: int) -> None:
+        self.lines.append(f"__attribute__((noinline)) static void {name}(const int8_t *input) {{ {statement} }}")
+        for n in range(len(one.inputs)):
+            self.calls.append(f"    {name}(input{i}_{n}); collect({self.bytes}, output{i}, {size});")
+            self.bytes += size
 
 
 def kernel_sources(jobs: Sequence[Job]) -> list[Path]:
     """Both forms of every kernel and what the DSP forms share, as a firmware build takes them."""
-    names = {OPS[j.graph.nodes[0].op].prepare(j.graph, j.graph.nodes[0]).kernel for j in jobs}
-    names.add("he_block_s8")
+    names = {OPS[j.graph.nodes[0].op].prepare(j.graph, j.graph.nodes[0]).kernel for j in jobs} | {"he_patch_s8"}
+    # A fully connected layer of many rows is a convolution.
+    names.add("he_conv_2d_s8")
     return [p for name in sorted(names) for p in sorted((FIRMWARE / "kernels").glob(f"{name}*.c"))]
 
 
@@ -182,14 +211,22 @@ def table(name: str, array: np.ndarray) -> str:
 
 
 def _parameters(name: str, kernel: str, params: Any) -> list[str]:
-    lines, initialisers = [], []
+    lines, initialiser = _initialiser(name, params)
+    return [*lines, f"static const {kernel}_params {name} = {initialiser};"]
+
+
+def _initialiser(name: str, params: Any) -> tuple[list[str], str]:
+    lines, members = [], []
     for field in fields(params):
         value = getattr(params, field.name)
         if isinstance(value, np.ndarray):
             lines.append(table(f"{name}_{field.name}", value))
             value = f"{name}_{field.name}"
-        initialisers.append(f".{field.name} = {value}")
-    return [*lines, f"static const {kernel}_params {name} = {{{', '.join(initialisers)}}};"]
+        elif is_dataclass(value):
+            more, value = _initialiser(name, value)
+            lines += more
+        members.append(f".{field.name} = {value}")
+    return lines, f"{{{', '.join(members)}}}"
 
 
 def _compile(folder: Path, text: str, sources: Sequence[Path], *command: str) -> Path:

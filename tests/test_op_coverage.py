@@ -1,7 +1,7 @@
 """What an operator needs, piece by piece: each failure names the next thing to write."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,11 @@ def _prepared(op: str):
     return OPS[op].prepare(graph, graph.nodes[0])
 
 
-def _struct_fields(header: Path, kernel: str) -> list[str]:
-    """Names of the fields of <kernel>_params, in any order."""
+def _struct_fields(header: Path, struct: str) -> list[str]:
+    """Names of the fields of a struct, in any order."""
     text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
-    found = re.search(r"typedef struct \{([^{}]*)\}\s*" + kernel + r"_params;", text)
-    assert found, f"{header.name}: no `typedef struct {{ ... }} {kernel}_params;`"
+    found = re.search(r"typedef struct \{([^{}]*)\}\s*" + struct + r";", text)
+    assert found, f"{header.name}: no `typedef struct {{ ... }} {struct};`"
     names = []
     for declaration in found[1].split(";"):
         for part in declaration.split(","):
@@ -51,8 +51,36 @@ def test_operator_is_complete(op: str) -> None:
     assert f"void {prepared.kernel}(" in header.read_text(), f"{header.name} does not declare void {prepared.kernel}"
     if prepared.params is not None:
         ours = {f.name for f in fields(prepared.params)}
-        theirs = set(_struct_fields(header, prepared.kernel))
+        theirs = set(_struct_fields(header, f"{prepared.kernel}_params"))
         assert theirs == ours, f"{header.name} and {type(prepared.params).__name__} differ in {sorted(ours ^ theirs)}"
+
+
+# Where the structs in the params of DSP forms are defined.
+STRUCTS = {"Geometry": ("kernels/he_patch_s8_dsp.h", "he_geometry"),
+           "DotS8": ("kernels/he_dot_s8_dsp.h", "he_dot_s8"),
+           "RequantizeS8": ("include/he_requantize_dsp.h", "he_requantize_s8")}
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if OPS[op].CASES and not OPS[op].view])
+def test_dsp_form_is_complete(op: str) -> None:
+    graph = OPS[op].CASES[0].build(np.random.default_rng(0))
+    form = OPS[op].dsp(graph, graph.nodes[0], "balanced")
+    if form is None:
+        assert OPS[op].dsp_scratch_bytes(graph, graph.nodes[0]) == 0
+        return
+    header = KERNELS / f"{form.kernel}.h"
+    assert (KERNELS / f"{form.kernel}.c").is_file(), f"firmware/kernels/{form.kernel}.c is missing (operator {op})"
+    _same_fields(form.params, header, f"{form.kernel}_params")
+
+
+def _same_fields(params, header: Path, struct: str) -> None:
+    ours, theirs = {f.name for f in fields(params)}, set(_struct_fields(header, struct))
+    assert theirs == ours, f"{header.name}: {struct} and {type(params).__name__} differ in {sorted(ours ^ theirs)}"
+    for f in fields(params):
+        value = getattr(params, f.name)
+        if is_dataclass(value):
+            file, name = STRUCTS[type(value).__name__]
+            _same_fields(value, KERNELS.parent / file, name)
 
 
 def test_registries_name_only_operators() -> None:

@@ -27,8 +27,32 @@
 
 #if HE_USE_DSP
 
-/* Inlined whatever the optimiser thinks: an argument that is constant at the call then folds away. */
+/* Inlined whatever the optimiser thinks: an argument that is constant at the call then folds away. Emulated
+ * instructions need no constants, and one copy of the code compiles sooner. */
+#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+#define HE_ALWAYS_INLINE static inline
+#else
 #define HE_ALWAYS_INLINE static inline __attribute__((always_inline))
+#endif
+
+/* A loop of few and constant rounds becomes straight code. */
+#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+#define HE_UNROLL
+#elif defined(__clang__)
+#define HE_UNROLL _Pragma("clang loop unroll(enable)")
+#else
+#define HE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* What lives across this point goes to the stack rather than into these registers. */
+#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+#define HE_FREE_REGISTERS()
+#else
+#define HE_FREE_REGISTERS() __asm__ volatile("" : : : "r8", "r9", "r10", "r11")
+#endif
+
+/* A function of its own in every profile, whose registers and stack are not its caller's. */
+#define HE_NEVER_INLINE static __attribute__((noinline))
 
 /* Four int8 from any address: one LDR, which may be unaligned (an LDRD or LDM may not). */
 HE_ALWAYS_INLINE uint32_t he_load_4(const int8_t *from)
@@ -38,12 +62,16 @@ HE_ALWAYS_INLINE uint32_t he_load_4(const int8_t *from)
     return word;
 }
 
+typedef struct {
+    uint32_t first, second;
+} he_words;
+
+#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+
 HE_ALWAYS_INLINE uint32_t he_pair(int32_t low, int32_t high)
 {
     return ((uint32_t)low & 0xFFFFU) | ((uint32_t)high << 16);
 }
-
-#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
 
 HE_ALWAYS_INLINE int32_t he_saturate(int64_t x, int32_t low, int32_t high)
 {
@@ -70,6 +98,16 @@ HE_ALWAYS_INLINE uint32_t he_sxtab16_ror8(uint32_t addend, uint32_t bytes)
     return he_sxtab16(addend, bytes >> 8);
 }
 
+HE_ALWAYS_INLINE int32_t he_smlabb(uint32_t a, uint32_t b, int32_t sum)
+{
+    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)a * (int16_t)b));
+}
+
+HE_ALWAYS_INLINE int32_t he_smlatt(uint32_t a, uint32_t b, int32_t sum)
+{
+    return he_smlabb(a >> 16, b >> 16, sum);
+}
+
 HE_ALWAYS_INLINE int32_t he_smlad(uint32_t a, uint32_t b, int32_t sum)
 {
     const int32_t low = (int16_t)a * (int16_t)b;
@@ -77,30 +115,63 @@ HE_ALWAYS_INLINE int32_t he_smlad(uint32_t a, uint32_t b, int32_t sum)
     return (int32_t)((uint32_t)sum + (uint32_t)low + (uint32_t)high);
 }
 
-HE_ALWAYS_INLINE int32_t he_mla(int32_t a, int32_t b, int32_t sum)
+HE_ALWAYS_INLINE int32_t he_smmla(int32_t a, int32_t b, int32_t sum)
 {
-    return (int32_t)((uint32_t)sum + (uint32_t)a * (uint32_t)b);
+    return (int32_t)((uint32_t)sum + (uint32_t)(((int64_t)a * b) >> 32));
 }
 
-HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
+HE_ALWAYS_INLINE int32_t he_ssat8_asr(int32_t x, int32_t shift)
 {
-    return (int32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32);
+    return he_saturate(x >> shift, -128, 127);
 }
 
-HE_ALWAYS_INLINE int32_t he_qadd(int32_t a, int32_t b)
+HE_ALWAYS_INLINE void he_smlad_to(int32_t *sum, uint32_t a, uint32_t b)
 {
-    return he_saturate((int64_t)a + b, INT32_MIN, INT32_MAX);
+    *sum = he_smlad(a, b, *sum);
 }
 
-HE_ALWAYS_INLINE int32_t he_ssat8_asr1(int32_t x)
+HE_ALWAYS_INLINE int32_t he_smlad_first(uint32_t a, uint32_t b, int32_t start)
 {
-    return he_saturate(x >> 1, -128, 127);
+    return he_smlad(a, b, start);
+}
+
+HE_ALWAYS_INLINE uint32_t he_next_word(const uint32_t **from)
+{
+    return *(*from)++;
+}
+
+HE_ALWAYS_INLINE uint32_t he_next_4(const int8_t **from)
+{
+    const uint32_t word = he_load_4(*from);
+    *from += 4;
+    return word;
+}
+
+HE_ALWAYS_INLINE he_words he_next_two(const uint32_t **from)
+{
+    const he_words words = {(*from)[0], (*from)[1]};
+    *from += 2;
+    return words;
+}
+
+HE_ALWAYS_INLINE void he_put_two(uint32_t **to, uint32_t first, uint32_t second)
+{
+    *(*to)++ = first;
+    *(*to)++ = second;
 }
 
 #else
 
-/* Inline assembly rather than <arm_acle.h>: that has no SMMULR, and no compiler folds the rotation or the
+/* Inline assembly rather than <arm_acle.h>: that has no SMMLA, and no compiler folds the rotation or the
  * shift into SXTB16 and SSAT dependably. Not volatile: the compiler may move and drop them. */
+
+/* The low halves of two words. */
+HE_ALWAYS_INLINE uint32_t he_pair(int32_t low, int32_t high)
+{
+    uint32_t pair;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(low), "r"(high));
+    return pair;
+}
 
 /* Bytes 0 and 2, sign-extended to a pair. */
 HE_ALWAYS_INLINE uint32_t he_sxtb16(uint32_t bytes)
@@ -134,6 +205,22 @@ HE_ALWAYS_INLINE uint32_t he_sxtab16_ror8(uint32_t addend, uint32_t bytes)
     return pair;
 }
 
+/* sum + a.low * b.low; the sum wraps. */
+HE_ALWAYS_INLINE int32_t he_smlabb(uint32_t a, uint32_t b, int32_t sum)
+{
+    int32_t result;
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
+/* sum + a.high * b.high; the sum wraps. */
+HE_ALWAYS_INLINE int32_t he_smlatt(uint32_t a, uint32_t b, int32_t sum)
+{
+    int32_t result;
+    __asm__("smlatt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
 /* sum + a.low * b.low + a.high * b.high; the sum wraps. */
 HE_ALWAYS_INLINE int32_t he_smlad(uint32_t a, uint32_t b, int32_t sum)
 {
@@ -142,34 +229,72 @@ HE_ALWAYS_INLINE int32_t he_smlad(uint32_t a, uint32_t b, int32_t sum)
     return result;
 }
 
-/* sum + a * b; the sum wraps. */
-HE_ALWAYS_INLINE int32_t he_mla(int32_t a, int32_t b, int32_t sum)
-{
-    return (int32_t)((uint32_t)sum + (uint32_t)a * (uint32_t)b);
-}
-
-/* round(a * b / 2^32), ties toward +infinity. */
-HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
+/* sum + floor(a * b / 2^32); the sum wraps. */
+HE_ALWAYS_INLINE int32_t he_smmla(int32_t a, int32_t b, int32_t sum)
 {
     int32_t result;
-    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
 }
 
-/* a + b, saturated to int32. */
-HE_ALWAYS_INLINE int32_t he_qadd(int32_t a, int32_t b)
+/* floor(x / 2^shift), saturated to int8; shift is in 1..31, and one instruction if it is constant. */
+HE_ALWAYS_INLINE int32_t he_ssat8_asr(int32_t x, int32_t shift)
 {
     int32_t result;
-    __asm__("qadd %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    if (__builtin_constant_p(shift)) {
+        __asm__("ssat %0, #8, %1, asr %2" : "=r"(result) : "r"(x), "i"(shift));
+    } else {
+        __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x >> shift));
+    }
     return result;
 }
 
-/* floor(x / 2), saturated to int8. */
-HE_ALWAYS_INLINE int32_t he_ssat8_asr1(int32_t x)
+/* From here on volatile: eight sums and what they are made of fill the registers, and in any other order than
+ * the written one the compiler spills. */
+
+/* *sum += a.low * b.low + a.high * b.high; the sum wraps. */
+HE_ALWAYS_INLINE void he_smlad_to(int32_t *sum, uint32_t a, uint32_t b)
+{
+    __asm__ volatile("smlad %0, %1, %2, %0" : "+r"(*sum) : "r"(a), "r"(b));
+}
+
+/* The same into a register of its own: the first of a sum. */
+HE_ALWAYS_INLINE int32_t he_smlad_first(uint32_t a, uint32_t b, int32_t start)
 {
     int32_t result;
-    __asm__("ssat %0, #8, %1, asr #1" : "=r"(result) : "r"(x));
+    __asm__ volatile("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(start));
     return result;
+}
+
+/* The word at *from, which then points behind it. */
+HE_ALWAYS_INLINE uint32_t he_next_word(const uint32_t **from)
+{
+    uint32_t word;
+    __asm__ volatile("ldr %0, [%1], #4" : "=&r"(word), "+&r"(*from) : : "memory");
+    return word;
+}
+
+/* The same for four int8 at any address. */
+HE_ALWAYS_INLINE uint32_t he_next_4(const int8_t **from)
+{
+    uint32_t word;
+    __asm__ volatile("ldr %0, [%1], #4" : "=&r"(word), "+&r"(*from) : : "memory");
+    return word;
+}
+
+/* Two words at *from, which is a multiple of 4 and then points behind them. */
+HE_ALWAYS_INLINE he_words he_next_two(const uint32_t **from)
+{
+    he_words words;
+    __asm__ volatile("ldrd %0, %1, [%2], #8"
+                     : "=&r"(words.first), "=&r"(words.second), "+&r"(*from) : : "memory");
+    return words;
+}
+
+/* Store two words at *to, which is a multiple of 4 and then points behind them. */
+HE_ALWAYS_INLINE void he_put_two(uint32_t **to, uint32_t first, uint32_t second)
+{
+    __asm__ volatile("strd %1, %2, [%0], #8" : "+&r"(*to) : "r"(first), "r"(second) : "memory");
 }
 
 #endif

@@ -1,49 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Requantisation to int8 in six DSP instructions, equal to he_fixedpoint.h for every int32 accumulator.
+ * Requantisation to int8 in two to five DSP instructions, equal to he_fixedpoint.h wherever the generator of
+ * the parameters (harembed/ir/ops/requantize_dsp.py) proves it for all sums that an output channel can reach.
  */
 #ifndef HE_REQUANTIZE_DSP_H
 #define HE_REQUANTIZE_DSP_H
-
-#include <stdbool.h>
 
 #include "he_dsp.h"
 #include "he_fixedpoint.h"
 
 #if HE_USE_DSP
 
-/* Both forms compute clamp(zero_point + acc * multiplier / 2^31 * 2^shift, -128, 127), rounded twice as
- * he_multiply_by_quantized_multiplier does and under its contract: multiplier 0 or in [2^30, 2^31), shift in
- * [-31, 30]; zero_point in [-128, 127]. */
+/* How a sum becomes int8. Let real = sum * multiplier / 2^31 * 2^-right be what is rounded twice: to a multiple
+ * of 2^-right upward at ties, then to an integer away from zero at ties. A sum shifted left by right_shift - right
+ * + 1 bits makes floor(sum * multiplier / 2^32) count units of 2^-right_shift, and the first rounding is then a
+ * constant: `rounding` moves the zero_point and both halves, the second of them exactly as far as positive
+ * values need it. Why that is equal is told in requantize_dsp.py. */
+enum {
+    HE_UPWARD = 0, /* negative values are clamped to the zero_point, so that their ties do not matter */
+    HE_AWAY = 1,   /* negative values take 2^-right less */
+    HE_TWICE = 2   /* the definition: for shifts and sums too large for the others */
+};
+
+/* What all channels of a layer share; constant after inlining. */
+typedef struct {
+    int32_t form;        /* HE_UPWARD, _AWAY or _TWICE */
+    int32_t shifted;     /* 1: sums come shifted already */
+    int32_t right_shift; /* 1..22, of the last step */
+    int32_t zero_point, act_min, act_max;
+} he_requantize_s8;
+
+/* One output channel. */
+typedef struct {
+    int32_t bias;       /* where the sum starts: input zero_point folded in, shifted like the sum */
+    int32_t multiplier; /* Q0.31 */
+    int32_t rounding;   /* in units of 2^-right_shift */
+    int32_t shift;      /* HE_TWICE: TFLite's; else how far the sum is (to be) shifted to the left */
+} he_channel_s8;
+
+/* Words of a channel in a table that holds the fields of he_channel_s8 for one channel after the other. */
+#define HE_CHANNEL_WORDS 4
+
+HE_ALWAYS_INLINE he_channel_s8 he_channel_at(const int32_t *words)
+{
+    const he_channel_s8 channel = {words[0], words[1], words[2], words[3]};
+    return channel;
+}
 
 /* The definition, for any shift; out of line because it is rare. */
-__attribute__((noinline, unused)) static int32_t he_requantize_s8_general(int32_t acc, int32_t multiplier,
-                                                                          int32_t shift, int32_t zero_point)
+__attribute__((noinline, unused)) static int32_t he_requantize_s8_twice(int32_t sum, int32_t multiplier,
+                                                                        int32_t shift, int32_t zero_point)
 {
-    const int32_t scaled = he_multiply_by_quantized_multiplier(acc, multiplier, shift);
+    const int32_t scaled = he_multiply_by_quantized_multiplier(sum, multiplier, shift);
     return he_clamp(scaled, -128 - zero_point, 127 - zero_point) + zero_point;
 }
 
-HE_ALWAYS_INLINE bool he_requantize_s8_is_quick(int32_t shift)
+HE_ALWAYS_INLINE int8_t he_requantize_s8_inline(const he_requantize_s8 *r, he_channel_s8 channel, int32_t sum)
 {
-    return shift >= -21 && shift <= -1;
+    int32_t q;
+    if (r->form == HE_TWICE) {
+        q = he_requantize_s8_twice(sum, channel.multiplier, channel.shift, r->zero_point);
+    } else {
+        if (!r->shifted) {
+            sum = (int32_t)((uint32_t)sum << channel.shift);
+        }
+        if (r->form == HE_AWAY) {
+            channel.rounding -= (sum >> 31) & (int32_t)((UINT32_C(1) << channel.shift) >> 1);
+        }
+        q = he_ssat8_asr(he_smmla(sum, channel.multiplier, channel.rounding), r->right_shift);
+    }
+    if (r->act_min > -128) {
+        q = q < r->act_min ? r->act_min : q;
+    }
+    if (r->act_max < 127) {
+        q = q > r->act_max ? r->act_max : q;
+    }
+    return (int8_t)q;
 }
 
-/* For such shifts; halvings = -1 - shift, rounding = 1 + 2 * zero_point. Why it is equal:
- * 1. he_saturating_rounding_doubling_high_mul is floor((acc * multiplier + 2^30) / 2^31); doubling acc first
- *    makes that one SMMULR. Where the doubling saturates, |acc| >= 2^30, SMMULR gives at least 2^29 in
- *    magnitude and the exact product is larger still; after at most 21 halvings both are 2^8 or more, so that
- *    even the farthest zero_point leaves both outside int8, on the same side.
- * 2. Ties of the second rounding go away from zero: one less if negative, then ties upward. The product is
- *    above -2^31, so that nothing overflows.
- * 3. floor((y + 2^(n-1)) / 2^n) + zero_point = floor((floor(y / 2^(n-1)) + 1 + 2 zero_point) / 2), whose sum
- *    saturates only far outside int8; SSAT divides by 2 and clamps. */
-HE_ALWAYS_INLINE int32_t he_requantize_s8_quick(int32_t acc, int32_t multiplier, int32_t halvings,
-                                                int32_t rounding)
+/* The same for any layer. */
+__attribute__((noinline, unused)) static int8_t he_requantize_s8_any(const he_requantize_s8 *r,
+                                                                     const int32_t *channel, int32_t sum)
 {
-    int32_t scaled = he_smmulr(he_qadd(acc, acc), multiplier);
-    scaled += scaled >> 31;
-    return he_ssat8_asr1(he_qadd(scaled >> halvings, rounding));
+    return he_requantize_s8_inline(r, he_channel_at(channel), sum);
+}
+
+HE_ALWAYS_INLINE int8_t he_requantize_s8_sum(const he_requantize_s8 *r, const int32_t *channel, int32_t sum)
+{
+    if (__builtin_constant_p(r->form)) {
+        return he_requantize_s8_inline(r, he_channel_at(channel), sum);
+    }
+    return he_requantize_s8_any(r, channel, sum);
 }
 
 #endif

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Convolution, int8, per-channel weights: the readable portable form. Sums are int32 and wrap, as they do in
- * he_conv_2d_s8_dsp.c; with zero_points in int8 that takes over 65,000 taps or a bias beyond 2^30.
+ * Convolution, int8, per-channel weights: the readable portable form. Sums are int32 and wrap; with zero_points in
+ * int8 that takes over 65,000 taps or a bias beyond 2^30.
  */
 #include "he_conv_2d_s8.h"
-
-#include "he_dsp.h"
-
-#if !HE_USE_DSP
 
 #include <stddef.h>
 
@@ -60,5 +56,3 @@ void he_conv_2d_s8(const he_conv_2d_s8_params *params, const int8_t *input, cons
         }
     }
 }
-
-#endif

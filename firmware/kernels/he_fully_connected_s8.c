@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fully connected layer, int8: the readable portable form. Sums are int32 and wrap, as they do in
- * he_fully_connected_s8_dsp.c; with zero_points in int8 that takes over 65,000 inputs or a bias beyond 2^30.
+ * Fully connected layer, int8: the readable portable form. Sums are int32 and wrap; with zero_points in
+ * int8 that takes over 65,000 inputs or a bias beyond 2^30.
  */
 #include "he_fully_connected_s8.h"
-
-#include "he_dsp.h"
-
-#if !HE_USE_DSP
 
 #include <stddef.h>
 
@@ -33,5 +29,3 @@ void he_fully_connected_s8(const he_fully_connected_s8_params *params, const int
         }
     }
 }
-
-#endif

@@ -12,9 +12,11 @@ void he_mean_s8(const he_mean_s8_params *params, const int8_t *input, int8_t *ou
     for (int32_t o = 0; o < p->outer; ++o) {
         const int8_t *block = input + o * p->reduced * p->inner;
         for (int32_t i = 0; i < p->inner; ++i) {
-            int32_t sum = 0;
-            for (int32_t r = 0; r < p->reduced; ++r) {
-                sum += block[r * p->inner + i] - p->input_zero_point;
+            int32_t sum = -p->reduced * p->input_zero_point;
+            const int8_t *value = block + i;
+            for (int32_t r = p->reduced; r > 0; --r) {
+                sum += *value;
+                value += p->inner;
             }
             const int32_t q = p->output_zero_point
                 + he_multiply_by_quantized_multiplier(sum, p->multiplier, p->shift);

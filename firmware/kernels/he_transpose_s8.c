@@ -12,7 +12,14 @@ void he_transpose_s8(const he_transpose_s8_params *params, const int8_t *input, 
         for (int32_t b = 0; b < dims[1]; ++b) {
             for (int32_t c = 0; c < dims[2]; ++c) {
                 const int8_t *in = input + a * strides[0] + b * strides[1] + c * strides[2];
-                for (int32_t d = 0; d < dims[3]; ++d) {
+                int32_t d = 0;
+                for (; strides[3] == 1 && d + 4 <= dims[3]; d += 4) { /* four neighbours stay neighbours */
+                    uint32_t word;
+                    __builtin_memcpy(&word, in + d, sizeof word);
+                    __builtin_memcpy(output, &word, sizeof word);
+                    output += 4;
+                }
+                for (; d < dims[3]; ++d) {
                     *output++ = in[d * strides[3]];
                 }
             }

@@ -1,16 +1,17 @@
 """Bytes that are live while each operator of a network runs.
 
-Zhou et al., eq. 12: mem(op) = mem(input) + mem(output) + extra(op). The peak is the largest over all
-operators; eq. 13 punishes it. The operators are those that export/lower.py emits, so for a derived network
-the peak equals the planner's lower bound (cost/memory.py) exactly, which a test holds.
+Zhou et al., eq. 12: mem(op) = mem(input) + mem(output) + extra(op), extra(op) being its scratch. The peak is the
+largest over all operators; eq. 13 punishes it. The operators are those that export/lower.py emits, so for a derived
+network the peak equals the planner's lower bound (cost/memory.py) exactly, which a test holds.
 """
 
 from collections.abc import Callable
 from functools import reduce
 
 from harembed.cost.dims import ConvDims, ConvTailDims, NetDims, Number, TinyHarTailDims
+from harembed.ir.ops.conv_dsp import conv_scratch_bytes
+from harembed.ir.ops.dense_dsp import dense_scratch_bytes
 
-CONV_SCRATCH_BYTES = 0  # the own int8 kernel reads its input in place
 LSTM_STATE_BYTES = 3  # per hidden unit: output int8, cell int16
 
 
@@ -35,12 +36,12 @@ def peak_bytes(net: NetDims, maximum: Callable[[Number, Number], Number] = max) 
 def _conv(c: ConvDims) -> Number:
     input_bytes = c.rows_in * c.length_in * c.filters_in
     output_bytes = c.rows_out * c.length_out * c.filters_out
-    return c.present * (input_bytes + output_bytes + CONV_SCRATCH_BYTES)
+    return c.present * (input_bytes + output_bytes + conv_scratch_bytes(c.kernel_elements, c.filters_in))
 
 
 def _conv_tail(t: ConvTailDims) -> list[Number]:
     average = t.length * t.features + t.features
-    linear = t.features + t.classes
+    linear = t.features + t.classes + dense_scratch_bytes(1, t.features)
     return [*(_conv(c) for c in t.convs), average, linear]
 
 
@@ -48,22 +49,24 @@ def _tinyhar_tail(t: TinyHarTailDims) -> list[Number]:
     """In the order of export/lower.py; where two numbers are added, the first outlives the operator."""
     x = t.sensors * t.length * t.filters
     scores = t.length * t.sensors * t.sensors
+    projection = conv_scratch_bytes(1, t.filters)
     steps = t.length * t.hidden
     attention = [
         x + x,  # transpose
-        x + x,  # query
-        x + 2 * x,  # key, beside the query
-        x + 3 * x,  # value
+        x + x + projection,  # query
+        x + 2 * x + projection,  # key, beside the query
+        x + 3 * x + projection,  # value
         x + 3 * x + scores,  # keys times queries
         2 * x + 2 * scores,  # softmax, beside the values
         2 * x + x + scores,  # weights times values
         x + 2 * x,  # residual sum
     ]
-    recurrent = [x + steps, steps, steps + steps]  # fusion, reshape (a view), LSTM
+    fusion = x + steps + conv_scratch_bytes(t.sensors, t.filters)
+    recurrent = [fusion, steps, steps + steps]  # fusion, reshape (a view), LSTM
     aggregation = [
-        steps + steps,  # fc_1
+        steps + steps + dense_scratch_bytes(t.length, t.hidden),  # fc_1
         steps + 2 * steps,  # tanh
-        steps + steps + t.length,  # fc_2
+        steps + steps + t.length + dense_scratch_bytes(t.length, t.hidden),  # fc_2
         steps + t.length,  # reshape (a view)
         steps + 2 * t.length,  # softmax over time
         steps + t.length + t.hidden,  # weighted sum
@@ -72,4 +75,4 @@ def _tinyhar_tail(t: TinyHarTailDims) -> list[Number]:
         steps + 2 * t.hidden,  # last step
         3 * t.hidden,  # sum of both
     ]
-    return [*attention, *recurrent, *aggregation, t.hidden + t.classes]
+    return [*attention, *recurrent, *aggregation, t.hidden + t.classes + dense_scratch_bytes(1, t.hidden)]

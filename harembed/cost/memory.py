@@ -81,7 +81,8 @@ def lifetimes(graph: IntGraph) -> tuple[Buffer, ...]:
             owner = root.get(name, name)
             first.setdefault(owner, i)
             last[owner] = i
-        nbytes = OPS[node.op].prepare(graph, node).scratch_bytes
+        op = OPS[node.op]
+        nbytes = max(op.prepare(graph, node).scratch_bytes, op.dsp_scratch_bytes(graph, node))
         if nbytes:
             scratch.append(Buffer(f"{node.name}#scratch", nbytes, i, i))
     for name in graph.outputs:

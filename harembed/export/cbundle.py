@@ -9,24 +9,27 @@ import harembed
 from harembed.cost.memory import plan_memory
 from harembed.export.csource import generate, kernels_of
 from harembed.ir.graph import IntGraph
+from harembed.ir.ops.base import Goal
 from harembed.resources import resource_dir
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
-def bundle(graph: IntGraph) -> dict[str, str]:
+def bundle(graph: IntGraph, optimize: Goal = "balanced") -> dict[str, str]:
     """Generated model, the kernels that it calls in both forms (portable and DSP), headers, README.md.
+
+    Parameters
+    ----------
+    optimize : Goal    as for harembed.export.csource.generate
 
     Returns
     -------
     dict    file name -> text; one flat folder, so that any build system takes it with one include path
     """
-    files = generate(graph)
+    files = generate(graph, optimize=optimize)
     firmware = resource_dir("firmware")
     homes = [firmware / "kernels", firmware / "include"]
-    pending = [name for kernel in kernels_of(graph) for name in (f"{kernel}.c", f"{kernel}_dsp.c")
-               if (firmware / "kernels" / name).is_file()]
-    pending += ["harembed.h", "he_input.h"]
+    pending = [*(f"{kernel}.c" for kernel in kernels_of(graph)), "harembed.h", "he_input.h"]
     while pending:
         name = pending.pop()
         if name in files:

@@ -4,7 +4,7 @@ Python decides every value, templates place them, kernels compute.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import jinja2
@@ -15,6 +15,7 @@ from harembed.cost.memory import MemoryPlan, plan_memory
 from harembed.errors import GraphError
 from harembed.ir.graph import DType, IntGraph, Kind, Node, TensorSpec
 from harembed.ir.ops import OPS
+from harembed.ir.ops.base import Goal
 from harembed.resources import resource_dir
 
 MAX_RANK = 5  # HE_MAX_RANK in harembed.h
@@ -40,13 +41,28 @@ class _Field:
     value: str
 
 
-def generate(graph: IntGraph, plan: MemoryPlan | None = None) -> dict[str, str]:
+@dataclass(frozen=True)
+class _Call:
+    """One form of a node: its function, what that is called with, and the tables that it needs."""
+
+    kernel: str
+    inline: bool
+    fields: list[_Field]
+    tables: list[_Constant]
+    arguments: list[str]
+    pointers: list[str] = field(default_factory=list)  # the inputs of an operator that takes any number of them
+
+
+def generate(graph: IntGraph, plan: MemoryPlan | None = None, optimize: Goal = "balanced") -> dict[str, str]:
     """Render the sources of a model.
 
     Parameters
     ----------
     graph : IntGraph
     plan : MemoryPlan    of this graph; made if absent
+    optimize : Goal      what the code for cores with DSP instructions is optimised for: "speed" widens weights at
+        generation time and gives each layer code of its own, "balanced" keeps weights as bytes, "size" has one copy
+        of the code for all layers of a kind
 
     Returns
     -------
@@ -56,26 +72,28 @@ def generate(graph: IntGraph, plan: MemoryPlan | None = None) -> dict[str, str]:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(resource_dir("templates") / "c"),
                                      trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
                                      undefined=jinja2.StrictUndefined, autoescape=False)
-    context = _context(graph, plan)
+    context = _context(graph, plan, optimize)
     return {name: environment.get_template(f"{name}.j2").render(context) for name in ("model.c", "model.h")}
 
 
 def kernels_of(graph: IntGraph) -> list[str]:
-    """Names of the kernels that a graph calls, sorted."""
-    return sorted({OPS[n.op].prepare(graph, n).kernel for n in graph.nodes if not OPS[n.op].view})
+    """Names of the kernels that a graph calls, in portable and in DSP form, sorted."""
+    names = set()
+    for n in graph.nodes:
+        if not OPS[n.op].view:
+            names.add(OPS[n.op].prepare(graph, n).kernel)
+            dsp = OPS[n.op].dsp(graph, n, "balanced")
+            names.update({dsp.kernel} if dsp else ())
+    return sorted(names)
 
 
-def _context(graph: IntGraph, plan: MemoryPlan) -> dict[str, Any]:
+def _context(graph: IntGraph, plan: MemoryPlan, optimize: Goal) -> dict[str, Any]:
     constants = [_tensor_constant(i, t) for i, t in enumerate(graph.of_kind(Kind.CONSTANT))]
     symbols = {t.name: c.symbol for t, c in zip(graph.of_kind(Kind.CONSTANT), constants, strict=True)}
-    nodes = []
-    first: dict[tuple[str, str], str] = {}  # symbols of tables by content: unrolled networks repeat them
-    for index, node in enumerate(graph.nodes):
-        description, tables = _node(graph, plan, index, node, symbols)
-        same = {t.symbol: first.setdefault((t.ctype, t.values), t.symbol) for t in tables}
-        description["fields"] = [_Field(f.name, same.get(f.value, f.value)) for f in description["fields"]]
-        nodes.append(description)
-        constants.extend(tables)
+    nodes = [_node(graph, plan, i, n, symbols, optimize) for i, n in enumerate(graph.nodes)]
+    _share_tables(n["call"] for n in nodes if n["call"] is not None and n["dsp"] is None)
+    always = _words(n["call"] for n in nodes if n["dsp"] is None)
+    portable = _words(n["call"] for n in nodes if n["dsp"] is not None) - always
     inputs = [_tensor(graph[t], plan) for t in graph.inputs]
     outputs = [_tensor(graph[t], plan) for t in graph.outputs]
     states = [_tensor(t, plan) for t in graph.of_kind(Kind.STATE)]
@@ -84,7 +102,10 @@ def _context(graph: IntGraph, plan: MemoryPlan) -> dict[str, Any]:
         "backend": "own", "calls": "calls_own.j2", "arena_bytes": plan.arena_bytes, "kernels": kernels_of(graph),
         "buffers": [{"name": b.name.replace("*/", ""), "offset": plan.offsets[b.name], "nbytes": b.nbytes,
                      "first": b.first, "last": b.last} for b in plan.buffers],
-        "constants": _used(constants, nodes), "nodes": nodes, "inputs": inputs, "outputs": outputs,
+        # A constant that only portable forms name would be an unused static beside the DSP forms.
+        "constants": [c for c in constants if c.symbol in always],
+        "portable_constants": [c for c in constants if c.symbol in portable], "nodes": nodes,
+        "inputs": inputs, "outputs": outputs,
         "states": states, "max_input_bytes": max(t["nbytes"] for t in inputs),
         "tensor_groups": [{"symbol": "input_infos", "tensors": inputs},
                           {"symbol": "output_infos", "tensors": outputs},
@@ -94,32 +115,51 @@ def _context(graph: IntGraph, plan: MemoryPlan) -> dict[str, Any]:
     }
 
 
-def _node(graph: IntGraph, plan: MemoryPlan, index: int, node: Node,
-          symbols: dict[str, str]) -> tuple[dict[str, Any], list[_Constant]]:
+def _node(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str],
+          optimize: Goal) -> dict[str, Any]:
     op = OPS[node.op]
-    prepared = op.prepare(graph, node)
-    symbol = f"node_{index}"
-    params, tables = _params(symbol, node, prepared.params)
     output = graph[node.outputs[0]]
-    arguments: list[str] = []
-    inputs: list[str] = []
-    if not op.view:
-        arguments += [f"&{symbol}_params"] if prepared.params is not None else []
-        inputs = [symbols.get(name) or _pointer(graph[name], plan, True) if name else "NULL" for name in node.inputs]
-        arguments += [f"{symbol}_inputs"] if op.variadic else inputs
-        arguments += [_pointer(graph[name], plan, False) for name in node.outputs]
-        if prepared.scratch_bytes:
-            arguments.append(f"(he_arena + {plan.offsets[f'{node.name}#scratch']})")
     shapes = " ".join("x".join(map(str, graph[t].shape)) for t in (node.inputs[0], node.outputs[0]))
     return {
-        "name": _text(node.name), "op": node.op, "symbol": symbol, "kernel": prepared.kernel, "fields": params,
-        "arguments": arguments, "pointers": inputs if op.variadic else [], "macs": op.macs(graph, node),
-        "output_offset": plan.offsets[output.name], "output_bytes": output.nbytes, "shapes": shapes,
-    }, tables
+        "name": _text(node.name), "op": node.op, "symbol": f"node_{index}",
+        "call": None if op.view else _portable_call(graph, plan, index, node, symbols),
+        "dsp": None if op.view else _dsp_call(graph, plan, index, node, optimize),
+        "macs": op.macs(graph, node), "output_offset": plan.offsets[output.name], "output_bytes": output.nbytes,
+        "shapes": shapes,
+    }
+
+
+def _portable_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str]) -> _Call:
+    prepared = OPS[node.op].prepare(graph, node)
+    members, tables = _params(f"node_{index}", node, prepared.params)
+    arguments = [f"&node_{index}_params"] if prepared.params is not None else []
+    inputs = [symbols.get(name) or _pointer(graph[name], plan, True) if name else "NULL" for name in node.inputs]
+    variadic = OPS[node.op].variadic
+    arguments += [f"node_{index}_inputs"] if variadic else inputs
+    arguments += [_pointer(graph[name], plan, False) for name in node.outputs]
+    if prepared.scratch_bytes:
+        arguments.append(_scratch(plan, node))
+    return _Call(prepared.kernel, False, members, tables, arguments, inputs if variadic else [])
+
+
+def _dsp_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, optimize: Goal) -> _Call | None:
+    form = OPS[node.op].dsp(graph, node, optimize)
+    if form is None:
+        return None
+    members, tables = _params(f"node_{index}", node, form.params)
+    arguments = [f"&node_{index}_params", *([f"node_{index}_params.layout"] if form.inline else [])]
+    arguments += [_pointer(graph[t], plan, True) for t in node.inputs if t and graph[t].kind is not Kind.CONSTANT]
+    arguments += [_pointer(graph[t], plan, False) for t in node.outputs]
+    arguments += [_scratch(plan, node)] if OPS[node.op].dsp_scratch_bytes(graph, node) else []
+    return _Call(form.kernel, form.inline, members, tables, arguments)
+
+
+def _scratch(plan: MemoryPlan, node: Node) -> str:
+    return f"(he_arena + {plan.offsets[f'{node.name}#scratch']})"
 
 
 def _params(symbol: str, node: Node, params: Any) -> tuple[list[_Field], list[_Constant]]:
-    """Fields of the params struct; arrays become tables of their own."""
+    """Fields of the params struct; arrays become tables of their own, dataclasses structs in the struct."""
     result: list[_Field] = []
     tables: list[_Constant] = []
     for f in fields(params) if params is not None else ():
@@ -134,10 +174,34 @@ def _params(symbol: str, node: Node, params: Any) -> tuple[list[_Field], list[_C
             result.append(_Field(f.name, _integer(int(value))))
         elif isinstance(value, tuple):
             result.append(_Field(f.name, "{ " + ", ".join(_integer(int(v)) for v in value) + " }"))
+        elif is_dataclass(value):
+            inner, more = _params(symbol, node, value)
+            tables += more
+            lines = [line for i in inner for line in f".{i.name} = {i.value},".split("\n")]
+            result.append(_Field(f.name, "\n".join(["{", *(f"    {line}" for line in lines), "}"])))
         else:
             raise GraphError(f"Node {node.name!r}: parameter {f.name} is a {type(value).__name__}, "
                              "which has no form in C.")
     return result, tables
+
+
+def _share_tables(calls: Iterable[_Call]) -> None:
+    """Keep one of equal tables: unrolled networks repeat them."""
+    first: dict[tuple[str, str], str] = {}
+    for call in calls:
+        same = {t.symbol: first.setdefault((t.ctype, t.values), t.symbol) for t in call.tables}
+        call.tables[:] = [t for t in call.tables if same[t.symbol] == t.symbol]
+        call.fields[:] = [_Field(f.name, same.get(f.value, f.value)) for f in call.fields]
+
+
+def _words(calls: Iterable[_Call | None]) -> set[str]:
+    """What calls are made with: arguments, and values of params fields."""
+    words: set[str] = set()
+    for call in calls:
+        if call is not None:
+            words.update(call.arguments, call.pointers)
+            words.update(f.value for f in call.fields)
+    return words
 
 
 def _tensor(spec: TensorSpec, plan: MemoryPlan) -> dict[str, Any]:
@@ -160,15 +224,6 @@ def _tensor_constant(index: int, spec: TensorSpec) -> _Constant:
 def _constant(symbol: str, data: np.ndarray, comment: str) -> _Constant:
     values = data.ravel().tolist()
     return _Constant(symbol, _TABLE_CTYPE[data.dtype.name], max(len(values), 1), _rows(values or [0]), comment)
-
-
-def _used(constants: Iterable[_Constant], nodes: list[dict[str, Any]]) -> list[_Constant]:
-    """Drop constants that no call and no params struct names: an unused static is a compiler error."""
-    words: set[str] = set()
-    for n in nodes:
-        words.update(n["arguments"], n["pointers"])
-        words.update(f.value for f in n["fields"])
-    return [c for c in constants if c.symbol in words]
 
 
 def _rows(values: list[int], per_row: int = 16) -> str:

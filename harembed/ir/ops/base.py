@@ -6,11 +6,14 @@ cost read the same numbers), computes the reference result, counts its work, and
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from harembed.ir.graph import IntGraph, Node
+
+Goal = Literal["speed", "balanced", "size"]  # what generated code is optimised for
+GOALS: tuple[Goal, ...] = ("speed", "balanced", "size")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,26 @@ class Prepared:
     kernel: str
     params: Any
     scratch_bytes: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class DspForm:
+    """A node made ready for a kernel with DSP instructions, which computes the same bits as the portable one.
+
+    C convention: `void <kernel>(const <kernel>_params *params, activations..., outputs..., uint8_t *scratch)`,
+    scratch only if dsp_scratch_bytes > 0. Constants are part of params, in the order in which the kernel reads them.
+
+    Attributes
+    ----------
+    kernel : name of the C function; its header is firmware/kernels/<kernel>.h
+    params : frozen dataclass as in Prepared; may hold further ones, which become structs in the struct
+    inline : call `<kernel>_inline` of the header, which takes params.layout after params: the compiler then knows
+        all of params
+    """
+
+    kernel: str
+    params: Any
+    inline: bool
 
 
 @dataclass(frozen=True)
@@ -59,6 +82,14 @@ class Op:
     def prepare(self, graph: IntGraph, node: Node) -> Prepared:
         """The integer parameters of a node."""
         raise NotImplementedError
+
+    def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
+        """Working memory of the DSP form, whatever the goal."""
+        return 0
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        """The form for cores with DSP instructions; None if the portable kernel serves them too."""
+        return None
 
     def reference(self, params: Any, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         """Compute all outputs. Axis 0 of activations may hold N samples instead of 1.

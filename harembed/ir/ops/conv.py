@@ -12,7 +12,8 @@ import numpy as np
 from harembed.errors import GraphError
 from harembed.ir.fixedpoint import quantize_multiplier, requantize
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams, TensorSpec
-from harembed.ir.ops.base import Case, Op, Prepared
+from harembed.ir.ops.base import Case, DspForm, Goal, Op, Prepared
+from harembed.ir.ops.conv_dsp import conv_dsp, conv_scratch_bytes
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,14 @@ def channel_multipliers(input_scale: float, filter_scales: Sequence[float], outp
     return np.array([p[0] for p in pairs], np.int32), np.array([p[1] for p in pairs], np.int32)
 
 
+def constant_weights(graph: IntGraph, node: Node) -> tuple[np.ndarray, np.ndarray | None]:
+    """(filter, bias or None) of a convolution or a fully connected layer."""
+    filter_, bias = (graph[t].data if t else None for t in node.inputs[1:3])
+    if filter_ is None or (bias is None and node.inputs[2]):
+        raise GraphError(f"Node {node.name!r}: filter and bias must be constants.")
+    return filter_, bias
+
+
 class Conv2D(Op):
     name = "conv_2d"
     Attrs = Conv2DAttrs
@@ -124,6 +133,14 @@ class Conv2D(Op):
             multiplier=multiplier, shift=shift,
         )
         return Prepared("he_conv_2d_s8", params)
+
+    def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
+        _, kh, kw, c = graph[node.inputs[1]].shape
+        return conv_scratch_bytes(kh * kw, c)
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        weights, bias = constant_weights(graph, node)
+        return conv_dsp(self.prepare(graph, node).params, weights, bias, goal)
 
     def reference(self, params: Conv2DParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x, w, bias = inputs
@@ -195,5 +212,8 @@ Conv2D.CASES = (
     Conv2D.case("saturating", 1, 9, 8, 8, 1, 3, _same, scales=(0.5, 0.01)),
     Conv2D.case("zero_points_extreme", 1, 9, 4, 4, 1, 3, Conv2DAttrs(padding="same"), zero_points=(-128, 127)),
     Conv2D.case("zero_points_extreme_2", 1, 9, 4, 4, 1, 3, Conv2DAttrs(padding="same"), zero_points=(127, -128)),
+    Conv2D.case("seven_sensors_k7", 7, 27, 3, 3, 1, 7, Conv2DAttrs((1, 2), padding="same", activation="relu")),
+    Conv2D.case("one_channel_down", 21, 9, 1, 5, 5, 1, Conv2DAttrs((2, 1), padding="same", activation="relu")),
+    Conv2D.case("fewer_positions_than_a_tile", 1, 3, 5, 7, 1, 3, _same),
     Conv2D.case("no_bias_per_tensor", 2, 9, 4, 5, 1, 3, bias=False, per_channel=False),
 )

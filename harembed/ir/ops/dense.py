@@ -12,8 +12,11 @@ import numpy as np
 from harembed.errors import GraphError
 from harembed.ir.fixedpoint import requantize
 from harembed.ir.graph import GraphBuilder, IntGraph, Kind, Node, QParams
-from harembed.ir.ops.base import Case, Op, Prepared
-from harembed.ir.ops.conv import activation_range, channel_multipliers
+from harembed.ir.ops.base import Case, DspForm, Goal, Op, Prepared
+from harembed.ir.ops.conv import Conv2DParams, activation_range, channel_multipliers, constant_weights
+from harembed.ir.ops.conv_dsp import conv_dsp
+from harembed.ir.ops.dense_dsp import dense_dsp, dense_scratch_bytes
+from harembed.ir.ops.dot_dsp import TILE_POSITIONS
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,15 @@ class FullyConnectedParams:
     act_max: int
     multiplier: np.ndarray  # [O] int32, Q0.31
     shift: np.ndarray  # [O] int32
+
+
+def _as_convolution(p: FullyConnectedParams) -> Conv2DParams:
+    """The same arithmetic as a 1x1 convolution over rows."""
+    return Conv2DParams(
+        input_h=1, input_w=p.rows, input_c=p.input_c, filter_h=1, filter_w=1, output_h=1, output_w=p.rows,
+        output_c=p.output_c, stride_h=1, stride_w=1, dilation_h=1, dilation_w=1, pad_top=0, pad_left=0,
+        input_zero_point=p.input_zero_point, output_zero_point=p.output_zero_point, act_min=p.act_min,
+        act_max=p.act_max, multiplier=p.multiplier, shift=p.shift)
 
 
 class FullyConnected(Op):
@@ -66,6 +78,17 @@ class FullyConnected(Op):
             multiplier=multiplier, shift=shift,
         )
         return Prepared("he_fully_connected_s8", params)
+
+    def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
+        p = self.prepare(graph, node).params
+        return dense_scratch_bytes(p.rows, p.input_c)
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm:
+        p = self.prepare(graph, node).params
+        weights, bias = constant_weights(graph, node)
+        if p.rows >= TILE_POSITIONS:
+            return conv_dsp(_as_convolution(p), weights, bias, goal)
+        return dense_dsp(p, weights, bias, goal)
 
     def reference(self, params: FullyConnectedParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x, w, bias = inputs

@@ -5,15 +5,25 @@ output: [1, OH, OW, O] int8; output channel o reads input channel o // (O / C)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from harembed.errors import GraphError
 from harembed.ir.fixedpoint import requantize
 from harembed.ir.graph import GraphBuilder, IntGraph, Kind, Node, QParams
-from harembed.ir.ops.base import Case, Op, Prepared
-from harembed.ir.ops.conv import Conv2DAttrs, activation_range, channel_multipliers, output_length, output_plane
+from harembed.ir.ops.base import Case, DspForm, Goal, Op, Prepared
+from harembed.ir.ops.conv import (
+    Conv2DAttrs,
+    Conv2DParams,
+    activation_range,
+    channel_multipliers,
+    constant_weights,
+    output_length,
+    output_plane,
+)
+from harembed.ir.ops.conv_dsp import conv_dsp, conv_scratch_bytes
+from harembed.ir.ops.depthwise_dsp import depthwise_dsp
 from harembed.ir.ops.windows import taps
 
 
@@ -40,6 +50,11 @@ class DepthwiseConv2DParams:
     act_max: int
     multiplier: np.ndarray  # [O] int32, Q0.31
     shift: np.ndarray  # [O] int32
+
+
+def _as_convolution(p: DepthwiseConv2DParams) -> Conv2DParams:
+    """The same arithmetic as a convolution, with one input channel."""
+    return Conv2DParams(**{f.name: getattr(p, f.name) for f in fields(Conv2DParams)})
 
 
 class DepthwiseConv2D(Op):
@@ -71,6 +86,17 @@ class DepthwiseConv2D(Op):
             act_min=act_min, act_max=act_max, multiplier=multiplier, shift=shift,
         )
         return Prepared("he_depthwise_conv_2d_s8", params)
+
+    def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
+        x, w = graph[node.inputs[0]], graph[node.inputs[1]]
+        return conv_scratch_bytes(w.shape[1] * w.shape[2], 1) if x.shape[3] == 1 else 0
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        p = self.prepare(graph, node).params
+        weights, bias = constant_weights(graph, node)
+        if p.input_c == 1:
+            return conv_dsp(_as_convolution(p), weights.transpose(3, 1, 2, 0), bias, goal)
+        return depthwise_dsp(p, weights, bias, goal) if p.depth_multiplier == 1 else None
 
     def reference(self, params: DepthwiseConv2DParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x, w, bias = inputs
@@ -128,4 +154,7 @@ DepthwiseConv2D.CASES = (
     DepthwiseConv2D.case("zero_points_extreme", 1, 9, 4, 1, 1, 3, Conv2DAttrs(padding="same"), (-128, 127)),
     DepthwiseConv2D.case("zero_points_extreme_2", 1, 9, 4, 1, 1, 3, Conv2DAttrs(padding="same"), (127, -128)),
     DepthwiseConv2D.case("no_bias", 1, 9, 4, 1, 1, 3, bias=False),
+    DepthwiseConv2D.case("one_channel_many_filters", 8, 6, 1, 7, 3, 3, _same),
+    DepthwiseConv2D.case("seven_sensors_stride_beyond_kernel", 1, 23, 7, 1, 1, 2, Conv2DAttrs((1, 3))),
+    DepthwiseConv2D.case("square_stride2", 9, 8, 8, 1, 3, 3, Conv2DAttrs((2, 2), padding="same", activation="relu6")),
 )

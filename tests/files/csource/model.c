@@ -3,20 +3,86 @@
 
 #include <stddef.h>
 
+#include "he_dsp.h"
 #include "he_conv_2d_s8.h"
+#include "he_conv_2d_s8_dsp.h"
 #include "he_mean_s8.h"
 
 _Static_assert(sizeof(int8_t) == 1 && sizeof(int16_t) == 2 && sizeof(int32_t) == 4, "exact integer types");
-_Static_assert(0U + 16U <= HE_MODEL_ARENA_BYTES, "input lies in the arena");
-_Static_assert(16U + 12U <= HE_MODEL_ARENA_BYTES, "features lies in the arena");
+_Static_assert(108U + 16U <= HE_MODEL_ARENA_BYTES, "input lies in the arena");
+_Static_assert(0U + 108U <= HE_MODEL_ARENA_BYTES, "conv#scratch lies in the arena");
+_Static_assert(124U + 12U <= HE_MODEL_ARENA_BYTES, "features lies in the arena");
 _Static_assert(0U + 2U <= HE_MODEL_ARENA_BYTES, "logits lies in the arena");
 
 /* Activations, states and scratch. The plan: name, offset, bytes, first and last node.
- *   input: 0, 16, -1..0
- *   features: 16, 12, 0..1
+ *   input: 108, 16, -1..0
+ *   conv#scratch: 0, 108, 0..0
+ *   features: 124, 12, 0..1
  *   logits: 0, 2, 1..2
  */
 _Alignas(8) static uint8_t he_arena[HE_MODEL_ARENA_BYTES];
+
+#if HE_USE_DSP
+
+/* conv: weights */
+static const uint32_t node_0_weights[8] = {
+    4293984232, 1048576, 65516, 8, 4294770676, 2621464, 65528, 32,
+};
+
+/* conv: channel */
+static const int32_t node_0_channel[8] = {
+    400, 1717986944, -8159, 2, -800, 1717986944, -8158, 3,
+};
+
+static const he_conv_2d_s8_dsp_params node_0_params = {
+    .geometry = {
+        .input_h = 2,
+        .input_w = 8,
+        .input_c = 1,
+        .output_w = 6,
+        .stride_h = 1,
+        .stride_w = 1,
+        .pad_top = 0,
+        .pad_left = 0,
+        .rows = 2,
+        .row_dilation = 1,
+        .segments = 1,
+        .column_dilation = 1,
+        .columns = 3,
+        .paired = 0,
+        .zero_point = 0,
+    },
+    .positions = 6,
+    .inner_top = 0,
+    .inner_rows = 1,
+    .inner_left = 0,
+    .inner_columns = 6,
+    .layout = 0,
+    .own_border = 0,
+    .tile = 44,
+    .dot = {
+        .pairs = 4,
+        .unroll = 4,
+        .channels = 2,
+        .weights = node_0_weights,
+        .channel = node_0_channel,
+        .requantize = {
+            .form = 0,
+            .shifted = 1,
+            .right_shift = 6,
+            .zero_point = -128,
+            .act_min = -128,
+            .act_max = 127,
+        },
+    },
+};
+
+HE_NEVER_INLINE void node_0(void)
+{
+    he_conv_2d_s8_dsp_inline(&node_0_params, node_0_params.layout, (const int8_t *)(he_arena + 108), (int8_t *)(he_arena + 124), (he_arena + 0));
+}
+
+#else
 
 /* weights [2x2x3x1] */
 static const int8_t constant_0[12] = {
@@ -61,6 +127,8 @@ static const he_conv_2d_s8_params node_0_params = {
     .shift = node_0_shift,
 };
 
+#endif
+
 static const he_mean_s8_params node_1_params = {
     .outer = 1,
     .reduced = 6,
@@ -73,7 +141,7 @@ static const he_mean_s8_params node_1_params = {
 
 static const he_tensor_info input_infos[1] = {
     { .name = "input", .dtype = HE_INT8, .rank = 4U, .dims = { 1U, 2U, 8U, 1U, 1U },
-      .scale = 0.0500000007f, .zero_point = 0, .arena_offset = 0U, .bytes = 16U },
+      .scale = 0.0500000007f, .zero_point = 0, .arena_offset = 108U, .bytes = 16U },
 };
 
 static const he_tensor_info output_infos[1] = {
@@ -82,7 +150,7 @@ static const he_tensor_info output_infos[1] = {
 };
 
 static const he_node_info node_infos[2] = {
-    { "conv", "conv_2d", 72U, 16U, 12U },
+    { "conv", "conv_2d", 72U, 124U, 12U },
     { "mean", "mean", 0U, 0U, 2U },
 };
 
@@ -152,12 +220,16 @@ void he_model_reset(void)
 static inline void run(he_tap tap, void *user)
 {
     /* conv: conv_2d 1x2x8x1 1x1x6x2 */
-    he_conv_2d_s8(&node_0_params, (const int8_t *)(he_arena + 0), constant_0, constant_1, (int8_t *)(he_arena + 16));
+#if HE_USE_DSP
+    node_0();
+#else
+    he_conv_2d_s8(&node_0_params, (const int8_t *)(he_arena + 108), constant_0, constant_1, (int8_t *)(he_arena + 124));
+#endif
     if (tap != NULL) {
         tap(user, 0U);
     }
     /* mean: mean 1x1x6x2 1x2 */
-    he_mean_s8(&node_1_params, (const int8_t *)(he_arena + 16), (int8_t *)(he_arena + 0));
+    he_mean_s8(&node_1_params, (const int8_t *)(he_arena + 124), (int8_t *)(he_arena + 0));
     if (tap != NULL) {
         tap(user, 1U);
     }

@@ -5,7 +5,7 @@
 #include "harembed.h"
 
 #define HE_MODEL_ID "912b1aabca8464a8"
-#define HE_MODEL_ARENA_BYTES 28U
+#define HE_MODEL_ARENA_BYTES 136U
 #define HE_MODEL_INPUT_0_BYTES 16U
 #define HE_MODEL_OUTPUT_0_BYTES 2U
 #define HE_MODEL_MAX_INPUT_BYTES 16U

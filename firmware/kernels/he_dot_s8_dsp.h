@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Dot products of int8 with the DSP instructions, requantised and stored: the core of convolution and fully
+ * connected. Inputs come widened to pairs of int16 (he_patch_s8_dsp.h), with padding as the zero_point, whose
+ * share of every sum is part of the channel's bias. Sums are int32 and wrap.
+ *
+ * he_tile_s8    four positions, all channels: two channels at a time keep eight sums in registers
+ * he_row_s8     one position, all channels: four channels at a time
+ *
+ * Weights are words in the order of use, each channel group's after the last one's:
+ *   HE_WEIGHTS_16    pairs of int16.   Tile: (pair of channel 0, of channel 1) for each pair of taps.
+ *                                      Row: (first pair, second pair) of each of 4 channels for each two pairs.
+ *   HE_WEIGHTS_8     bytes.            Tile: [c0k0, c1k0, c0k1, c1k1] for each pair of taps.
+ *                                      Row: [k0, k2, k1, k3] of each of 4 channels for each two pairs.
+ * What is left of channels goes one by one: in a tile always as pairs of int16, in a row in the row's layout.
+ */
+#ifndef HE_DOT_S8_DSP_H
+#define HE_DOT_S8_DSP_H
+
+#include "he_dsp.h"
+
+#if HE_USE_DSP
+
+#include "he_requantize_dsp.h"
+
+enum { HE_WEIGHTS_16 = 0, HE_WEIGHTS_8 = 1 }; /* a layout */
+
+typedef struct {
+    int32_t pairs; /* of taps, those that fill up included; even for a row */
+    int32_t unroll; /* pairs in a round of a tile's loop: 4, with HE_WEIGHTS_16 also 8 */
+    int32_t channels;
+    const uint32_t *weights;
+    const int32_t *channel; /* [channels][HE_CHANNEL_WORDS] */
+    he_requantize_s8 requantize;
+} he_dot_s8;
+
+/* Sums of channel a and channel b at up to four positions (tile), or of up to four channels (row: a). */
+typedef struct {
+    int32_t a0, a1, a2, a3, b0, b1, b2, b3;
+} he_sums;
+
+/* The weights of a pair of taps for two channels. */
+HE_ALWAYS_INLINE he_words he_tile_s8_weights(int32_t layout, const uint32_t **w)
+{
+    if (layout == HE_WEIGHTS_16) {
+        return he_next_two(w);
+    }
+    const uint32_t bytes = he_next_word(w);
+    const he_words v = {he_sxtb16(bytes), he_sxtb16_ror8(bytes)};
+    return v;
+}
+
+/* The first pair of taps, from a and b. `channels` is the constant 1 or 2 everywhere. */
+HE_ALWAYS_INLINE he_sums he_tile_s8_first(int channels, int32_t layout, int32_t a, int32_t b,
+                                          const uint32_t **x, const uint32_t **w)
+{
+    he_sums s = {0, 0, 0, 0, 0, 0, 0, 0};
+    const he_words v = channels == 2 ? he_tile_s8_weights(layout, w) : (he_words){he_next_word(w), 0};
+    he_words u = he_next_two(x);
+    s.a0 = he_smlad_first(u.first, v.first, a);
+    s.a1 = he_smlad_first(u.second, v.first, a);
+    if (channels == 2) {
+        s.b0 = he_smlad_first(u.first, v.second, b);
+        s.b1 = he_smlad_first(u.second, v.second, b);
+    }
+    u = he_next_two(x);
+    s.a2 = he_smlad_first(u.first, v.first, a);
+    s.a3 = he_smlad_first(u.second, v.first, a);
+    if (channels == 2) {
+        s.b2 = he_smlad_first(u.first, v.second, b);
+        s.b3 = he_smlad_first(u.second, v.second, b);
+    }
+    return s;
+}
+
+/* One more pair of taps: with two channels 8 SMLAD, 2 LDRD of inputs, and LDRD (16) or LDR and 2 SXTB16 (8) of
+ * weights. */
+HE_ALWAYS_INLINE void he_tile_s8_step(int channels, int32_t layout, he_sums *s, const uint32_t **x,
+                                      const uint32_t **w)
+{
+    const he_words v = channels == 2 ? he_tile_s8_weights(layout, w) : (he_words){he_next_word(w), 0};
+    he_words u = he_next_two(x);
+    he_smlad_to(&s->a0, u.first, v.first);
+    he_smlad_to(&s->a1, u.second, v.first);
+    if (channels == 2) {
+        he_smlad_to(&s->b0, u.first, v.second);
+        he_smlad_to(&s->b1, u.second, v.second);
+    }
+    u = he_next_two(x);
+    he_smlad_to(&s->a2, u.first, v.first);
+    he_smlad_to(&s->a3, u.second, v.first);
+    if (channels == 2) {
+        he_smlad_to(&s->b2, u.first, v.second);
+        he_smlad_to(&s->b3, u.second, v.second);
+    }
+}
+
+/* All pairs of taps of a tile; *w then points behind their weights. The end of the loop is read from the stack in
+ * each round: no register is left for it. */
+HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t unroll, int32_t pairs, int32_t a,
+                                         int32_t b, const uint32_t *x, const uint32_t **weights)
+{
+    const uint32_t *w = *weights;
+    if (unroll == 8 && pairs <= 8) {
+        HE_FREE_REGISTERS(); /* in straight code the compiler would keep the caller's addresses, not the sums */
+    }
+    he_sums s = he_tile_s8_first(channels, layout, a, b, &x, &w);
+    --pairs;
+    switch (pairs & (unroll - 1)) {
+    case 7:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 6:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 5:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 4:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 3:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 2:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 1:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    default:
+        break;
+    }
+    if (pairs >= unroll) {
+        const uint32_t *volatile end = x + 4 * (pairs & ~(unroll - 1));
+        do {
+            he_tile_s8_step(channels, layout, &s, &x, &w);
+            he_tile_s8_step(channels, layout, &s, &x, &w);
+            he_tile_s8_step(channels, layout, &s, &x, &w);
+            he_tile_s8_step(channels, layout, &s, &x, &w);
+            if (unroll == 8) {
+                he_tile_s8_step(channels, layout, &s, &x, &w);
+                he_tile_s8_step(channels, layout, &s, &x, &w);
+                he_tile_s8_step(channels, layout, &s, &x, &w);
+                he_tile_s8_step(channels, layout, &s, &x, &w);
+            }
+        } while (x != end);
+    }
+    *weights = w;
+    return s;
+}
+
+HE_ALWAYS_INLINE void he_tile_s8_store_inline(const he_dot_s8 *dot, const int32_t *channel, int32_t s0, int32_t s1,
+                                              int32_t s2, int32_t s3, int8_t *y)
+{
+    const he_channel_s8 c = he_channel_at(channel);
+    const int32_t n = dot->channels;
+    y[0] = he_requantize_s8_inline(&dot->requantize, c, s0);
+    y[n] = he_requantize_s8_inline(&dot->requantize, c, s1);
+    y[2 * n] = he_requantize_s8_inline(&dot->requantize, c, s2);
+    y[3 * n] = he_requantize_s8_inline(&dot->requantize, c, s3);
+}
+
+__attribute__((noinline, unused)) static void he_tile_s8_store_any(const he_dot_s8 *dot, const int32_t *channel,
+                                                                   int32_t s0, int32_t s1, int32_t s2, int32_t s3,
+                                                                   int8_t *y)
+{
+    he_tile_s8_store_inline(dot, channel, s0, s1, s2, s3, y);
+}
+
+/* Requantise and store the sums of one channel at four positions. */
+HE_ALWAYS_INLINE void he_tile_s8_store(const he_dot_s8 *dot, const int32_t *channel, int32_t s0, int32_t s1,
+                                       int32_t s2, int32_t s3, int8_t *y)
+{
+    if (__builtin_constant_p(dot->requantize.form)) {
+        he_tile_s8_store_inline(dot, channel, s0, s1, s2, s3, y);
+    } else {
+        he_tile_s8_store_any(dot, channel, s0, s1, s2, s3, y);
+    }
+}
+
+/* tile [pairs][4 positions]; y [4][channels]. */
+HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, int32_t layout, const uint32_t *tile, int8_t *y)
+{
+    const int32_t unroll = layout == HE_WEIGHTS_16 ? dot->unroll : 4;
+    const uint32_t *w = dot->weights;
+    const int32_t *channel = dot->channel;
+    for (int32_t left = dot->channels >> 1; left > 0; --left) {
+        const int32_t a = he_channel_at(channel).bias, b = he_channel_at(channel + HE_CHANNEL_WORDS).bias;
+        const he_sums s = he_tile_s8_taps(2, layout, unroll, dot->pairs, a, b, tile, &w);
+        he_tile_s8_store(dot, channel, s.a0, s.a1, s.a2, s.a3, y);
+        he_tile_s8_store(dot, channel + HE_CHANNEL_WORDS, s.b0, s.b1, s.b2, s.b3, y + 1);
+        channel += 2 * HE_CHANNEL_WORDS;
+        y += 2;
+    }
+    if (dot->channels & 1) {
+        const int32_t a = he_channel_at(channel).bias;
+        const he_sums s = he_tile_s8_taps(1, layout, unroll, dot->pairs, a, 0, tile, &w);
+        he_tile_s8_store(dot, channel, s.a0, s.a1, s.a2, s.a3, y);
+    }
+}
+
+/* Two pairs of taps of one channel. */
+HE_ALWAYS_INLINE void he_row_s8_step(int32_t layout, int32_t *sum, he_words u, const uint32_t **w)
+{
+    he_words v;
+    if (layout == HE_WEIGHTS_16) {
+        v = he_next_two(w);
+    } else {
+        const uint32_t bytes = he_next_word(w);
+        v.first = he_sxtb16(bytes);
+        v.second = he_sxtb16_ror8(bytes);
+    }
+    he_smlad_to(sum, u.first, v.first);
+    he_smlad_to(sum, u.second, v.second);
+}
+
+/* x [pairs]; y [channels]. */
+HE_ALWAYS_INLINE void he_row_s8(const he_dot_s8 *dot, int32_t layout, const uint32_t *x, int8_t *y)
+{
+    const uint32_t *const end = x + dot->pairs;
+    const uint32_t *w = dot->weights;
+    const int32_t *channel = dot->channel;
+    for (int32_t left = dot->channels >> 2; left > 0; --left) {
+        const int32_t *const c1 = channel + HE_CHANNEL_WORDS, *const c2 = c1 + HE_CHANNEL_WORDS,
+                      *const c3 = c2 + HE_CHANNEL_WORDS;
+        he_sums s = {he_channel_at(channel).bias, he_channel_at(c1).bias, he_channel_at(c2).bias,
+                     he_channel_at(c3).bias, 0, 0, 0, 0};
+        const uint32_t *at = x;
+        do {
+            const he_words u = he_next_two(&at);
+            he_row_s8_step(layout, &s.a0, u, &w);
+            he_row_s8_step(layout, &s.a1, u, &w);
+            he_row_s8_step(layout, &s.a2, u, &w);
+            he_row_s8_step(layout, &s.a3, u, &w);
+        } while (at != end);
+        y[0] = he_requantize_s8_sum(&dot->requantize, channel, s.a0);
+        y[1] = he_requantize_s8_sum(&dot->requantize, c1, s.a1);
+        y[2] = he_requantize_s8_sum(&dot->requantize, c2, s.a2);
+        y[3] = he_requantize_s8_sum(&dot->requantize, c3, s.a3);
+        channel += 4 * HE_CHANNEL_WORDS;
+        y += 4;
+    }
+    for (int32_t left = dot->channels & 3; left > 0; --left) {
+        int32_t sum = he_channel_at(channel).bias;
+        const uint32_t *at = x;
+        do {
+            he_row_s8_step(layout, &sum, he_next_two(&at), &w);
+        } while (at != end);
+        *y++ = he_requantize_s8_sum(&dot->requantize, channel, sum);
+        channel += HE_CHANNEL_WORDS;
+    }
+}
+
+#endif
+#endif

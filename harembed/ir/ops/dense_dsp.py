@@ -1,0 +1,45 @@
+"""fully_connected for the DSP instructions: packed weights of he_fully_connected_s8_dsp."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harembed.ir.ops.base import DspForm, Goal
+from harembed.ir.ops.conv_dsp import conv_scratch_bytes
+from harembed.ir.ops.dot_dsp import TILE_POSITIONS, WEIGHTS_8, WEIGHTS_16, DotS8, dot_row, run_order
+from harembed.ir.ops.requantize_dsp import requantize_channels
+
+
+@dataclass(frozen=True, eq=False)
+class FullyConnectedDspParams:
+    """Field names as in he_fully_connected_s8_dsp_params."""
+
+    rows: int
+    input_c: int
+    layout: int
+    dot: DotS8
+
+
+def dense_scratch_bytes(rows: Any, input_c: Any) -> Any:
+    """One row in pairs of int16, an even number of them; from four rows on, what a 1x1 convolution takes.
+
+    Sizes may be tensors, as in conv_scratch_bytes.
+    """
+    return conv_scratch_bytes(1, input_c) if rows >= TILE_POSITIONS else 2 * input_c + 2 * (-int(input_c) % 4)
+
+
+def dense_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -> DspForm:
+    """
+    Parameters
+    ----------
+    p : FullyConnectedParams
+    weights : [O, I] int8
+    bias : [O] int32
+    """
+    layout = WEIGHTS_16 if goal == "speed" else WEIGHTS_8
+    channels = requantize_channels(weights, bias, p.input_zero_point, p.multiplier, p.shift, p.output_zero_point,
+                                   p.act_min, p.act_max, layout == WEIGHTS_16)
+    dot = dot_row(channels, run_order(p.input_c), layout)
+    params = FullyConnectedDspParams(p.rows, p.input_c, layout, dot)
+    return DspForm("he_fully_connected_s8_dsp", params, inline=goal != "size")

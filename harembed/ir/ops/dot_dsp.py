@@ -1,0 +1,75 @@
+"""Weights in the order in which the DSP kernels read them: twin of firmware/kernels/he_dot_s8_dsp.h."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harembed.ir.ops.requantize_dsp import Channels, RequantizeS8
+
+WEIGHTS_16, WEIGHTS_8 = range(2)  # HE_WEIGHTS_16, HE_WEIGHTS_8
+TILE_POSITIONS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class DotS8:
+    """Field names as in he_dot_s8."""
+
+    pairs: int
+    unroll: int
+    channels: int
+    weights: np.ndarray  # uint32
+    channel: np.ndarray  # [O, 4] int32
+    requantize: RequantizeS8
+
+
+def run_order(run: int) -> list[int]:
+    """Bytes of one run in the order of he_widen_run, two to a pair; -1 where a pair is not full."""
+    order = [4 * q + k for q in range(run // 4) for k in (0, 2, 1, 3)]
+    first = run - run % 4
+    return order + [[], [first, -1], [first, first + 1], [first, first + 2, first + 1, -1]][run % 4]
+
+
+def pairs_of_run(run: int) -> int:
+    """Length of run_order in pairs."""
+    return run // 4 * 2 + (run % 4 + 1) // 2
+
+
+def dot_tile(channels: Channels, order: list[int], layout: int, unroll: int) -> DotS8:
+    """For he_tile_s8: two channels interleaved pair by pair, an odd last one as pairs of int16."""
+    w = _ordered(channels.weights, order)
+    o, slots = w.shape
+    even = w[: o // 2 * 2].reshape(o // 2, 2, slots // 2, 2)  # [channel pair, channel, pair of taps, tap]
+    if layout == WEIGHTS_16:
+        words = _words_16(even.transpose(0, 2, 1, 3))
+    else:
+        words = _words_8(even.transpose(0, 2, 3, 1))
+    if o % 2:
+        words = np.concatenate([words, _words_16(w[-1])])
+    return DotS8(slots // 2, unroll, o, words, channels.words, channels.requantize)
+
+
+def dot_row(channels: Channels, order: list[int], layout: int, unroll: int = 4) -> DotS8:
+    """For he_row_s8: four channels interleaved, two pairs of taps at a time; the rest of channels one by one."""
+    w = _ordered(channels.weights, order + [-1] * (-len(order) % 4))
+    o, slots = w.shape
+    quads = w.reshape(o, slots // 4, 4)
+    if layout == WEIGHTS_8:
+        quads = quads[:, :, [0, 2, 1, 3]]
+    fours = quads[: o // 4 * 4].reshape(-1, 4, slots // 4, 4).transpose(0, 2, 1, 3)
+    flat = np.concatenate([fours.ravel(), quads[o // 4 * 4 :].ravel()])
+    words = _words_16(flat) if layout == WEIGHTS_16 else _words_8(flat)
+    return DotS8(slots // 2, unroll, o, words, channels.words, channels.requantize)
+
+
+def _ordered(weights: np.ndarray, order: list[int]) -> np.ndarray:
+    """[O, slots]: weights by slot, 0 where there is no tap."""
+    index = np.array(order, np.int64)
+    return np.where(index >= 0, weights[:, index], 0)
+
+
+def _words_16(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values.ravel().astype("<i2")).view("<u4").astype(np.uint32)
+
+
+def _words_8(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values.ravel().astype("<i1")).view("<u4").astype(np.uint32)

@@ -1,0 +1,109 @@
+"""How the DSP kernels turn sums into int8: the form, and the four words of each output channel.
+
+Twin of firmware/include/he_requantize_dsp.h. With y = sum * multiplier / 2^31, TFLite rounds twice: Y = floor(y +
+1/2), then Y / 2^right to an integer, ties away from zero. A tie is Y = T, T an odd multiple of 2^(right - 1): for
+sum >= 0 the result steps up at Y >= T, that is y >= T - 1/2, for sum < 0 at Y > T, that is y >= T + 1/2.
+
+Let the sum be shifted left by s = d + 1 >= 2 bits first. SMMLA then computes Z = floor(2^d y), and as T and 2^d / 2
+are integers, y >= T - 1/2 exactly if Z >= 2^d T - 2^(d - 1). So (Z + 2^(R - 1) + 2^(d - 1)) >> R with R = right + d
+is the doubly rounded result for sum >= 0, and for sum < 0 it is that with 2^d less. For right <= 0 there is one
+rounding only, floor(2^-right y + 1/2), which is (Z + 2^(R - 1)) >> R for all sums. The zero_point is added before the
+shift. One R serves all channels of a layer, as an immediate of SSAT, which clamps as well; d and s belong to the
+channel.
+
+All this needs that nothing overflows, which is checked for the sums that the weights of the channel can reach.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+UPWARD, AWAY, TWICE = range(3)  # HE_UPWARD, HE_AWAY, HE_TWICE
+MAX_RIGHT_SHIFT = 22  # 128 * 2^22 and the halves stay within int32
+
+
+@dataclass(frozen=True)
+class RequantizeS8:
+    """Field names as in he_requantize_s8."""
+
+    form: int
+    shifted: int
+    right_shift: int
+    zero_point: int
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """
+    Attributes
+    ----------
+    requantize : RequantizeS8
+    weights : [O, K] int32    shifted if requantize.shifted; then they fit int16, else int8
+    words : [O, 4] int32      the fields of he_channel_s8
+    """
+
+    requantize: RequantizeS8
+    weights: np.ndarray
+    words: np.ndarray
+
+
+def reach(weights: np.ndarray, bias: np.ndarray, zero_point: int) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest sum of each output channel over all int8 inputs, taps outside counting as 0; int64 [O]."""
+    w = weights.astype(np.int64)
+    low, high = -128 - zero_point, 127 - zero_point
+    positive, negative = np.maximum(w, 0).sum(axis=1), np.minimum(w, 0).sum(axis=1)
+    return bias + positive * low + negative * high, bias + positive * high + negative * low
+
+
+def requantize_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero_point: int, multiplier: np.ndarray,
+                        shift: np.ndarray, output_zero_point: int, act_min: int, act_max: int,
+                        shift_weights: bool) -> Channels:
+    """Choose the quickest form that is equal to the definition for every reachable sum.
+
+    Parameters
+    ----------
+    weights : [O, K] int8
+    bias : [O] int32
+    multiplier, shift : [O] int32    Q0.31; a positive shift is to the left
+    shift_weights : bool             fold the shift of the sums into the weights where those then fit int16
+    """
+    w = weights.astype(np.int64)
+    bias64 = np.zeros(len(w), np.int64) if bias is None else bias.astype(np.int64)
+    low, high = reach(w, bias64, input_zero_point)
+    largest = np.maximum(np.abs(low), np.abs(high))
+    right = -shift.astype(np.int64)
+    # A channel whose results all round to the zero_point is that of weights 0: its shift may be far from the others'.
+    y_largest = (largest * multiplier.astype(np.int64) >> 31) + 1 if (largest < 2**31).all() else largest
+    silent = (multiplier == 0) | ((right >= 1) & (y_largest + 1 < np.left_shift(1, np.clip(right - 1, 0, 40))))
+    form = TWICE
+    right_shift = max(1, int(right[~silent].max(initial=0)) + 1)
+    right = np.where(silent, right_shift - 1, right)
+    d = right_shift - right
+    s = d + 1
+    if right_shift <= MAX_RIGHT_SHIFT and s.max() <= 31 and (largest * (1 << s) < 2**31)[~silent].all():
+        first_half = np.where(right >= 1, 1 << (d - 1), 0)
+        rounding = (1 << (right_shift - 1)) + first_half + (output_zero_point << right_shift)
+        z_largest = np.where(silent, 0, (largest << s) * multiplier.astype(np.int64) >> 32) + 1
+        if (z_largest + np.abs(rounding) + (1 << d) < 2**31).all():
+            if act_min >= output_zero_point or (low >= 0).all():
+                form = UPWARD
+            elif (right >= 1).all():
+                form = AWAY
+    if form == TWICE:
+        return Channels(RequantizeS8(TWICE, 0, 1, output_zero_point, act_min, act_max), w.astype(np.int32),
+                        _words(bias64 - input_zero_point * w.sum(axis=1), multiplier, np.zeros(len(w)), shift))
+    w[silent], bias64[silent] = 0, 0
+    start = bias64 - input_zero_point * w.sum(axis=1)
+    shifted = shift_weights and bool((np.abs(w).max(axis=1) << s <= 2**15 - 1).all())
+    if shifted:
+        w, start = w << s[:, np.newaxis], start << s
+    return Channels(RequantizeS8(form, int(shifted), right_shift, output_zero_point, act_min, act_max),
+                    w.astype(np.int32), _words(start, np.where(silent, 0, multiplier), rounding, s))
+
+
+def _words(bias: np.ndarray, multiplier: np.ndarray, rounding: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    # The bias may wrap, as the sums that start from it do.
+    columns = [c.astype(np.int64) & 0xFFFFFFFF for c in (bias, multiplier, rounding, shift)]
+    return np.stack(columns, axis=1).astype(np.uint32).view(np.int32)
