@@ -6,6 +6,8 @@ that they become the wanted integers inside, outputs are turned back into the in
 
 from collections.abc import Callable, Sequence
 
+from typing import Any
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -14,7 +16,7 @@ from harembed.export.tflite_file import Budget, FileTensor, TfliteFile, parse_tf
 from harembed.ir.graph import IntGraph, TensorSpec
 
 RESCALES = "converts by another scale than its graph"
-_OTHER_TYPES = {schema.TensorType.UINT8: np.uint8, schema.TensorType.INT16: np.int16}
+_OTHER_TYPES: dict[int, Any] = {schema.TensorType.UINT8: np.uint8, schema.TensorType.INT16: np.int16}
 
 Run = Callable[[bytes, Sequence[np.ndarray]], list[np.ndarray]]
 
