@@ -5,7 +5,6 @@ that they become the wanted integers inside, outputs are turned back into the in
 """
 
 from collections.abc import Callable, Sequence
-
 from typing import Any
 
 import numpy as np
