@@ -16,7 +16,7 @@ from harembed.report.facts import KEYS
 from harembed.report.html import render
 
 # Small enough for seconds, large enough that every part does real work.
-QUICK = ("--window", "64", "--hop", "16", "--search-epochs", "6", "--float-epochs", "3", "--qat-epochs", "2",
+QUICK = ("--window", "64", "--hop", "16", "--search-epochs", "6", "--float-epochs", "8", "--qat-epochs", "2",
          "--macs", "60000")
 KILL_WHEN = ("data.json", "supernet.pt", "ledger.jsonl", "float.pt", "scores.json", "firmware.json")
 
