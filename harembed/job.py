@@ -3,6 +3,7 @@
 Where a graph comes from is the business of the two kinds of run, in search_job.py and compile_job.py.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -61,7 +62,7 @@ class Probes:
                      for a, b in zip(first, self.made, strict=True))
 
 
-class Job:
+class Job(ABC):
     """One run; subclasses know where the graph comes from.
 
     Parameters
@@ -83,9 +84,9 @@ class Job:
         return load_board(self.board_name)
 
     @property
+    @abstractmethod
     def optimize(self) -> Goal:
         """What generated code is optimised for."""
-        raise NotImplementedError
 
     @cached_property
     def graph(self) -> IntGraph:
@@ -94,22 +95,23 @@ class Job:
         return load_graph(text, self.run.file("graph.npz").read_bytes())
 
     @property
+    @abstractmethod
     def arena_limit(self) -> int | None:
         """Bytes that the arena may take; None for no limit."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def ram_budget(self) -> int | None:
         """What the arena was meant to fit by choice, for the report; None if nothing was chosen."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def probes(self) -> Probes:
-        raise NotImplementedError
+        """What all targets are compared on."""
 
+    @abstractmethod
     def architecture(self) -> dict[str, Any]:
         """The network as plain data, with `text`, one line."""
-        raise NotImplementedError
 
     def oracle_files(self) -> tuple[tuple[str, str, bytes], ...]:
         """(name, title, .tflite) of what TFLM must compute alike; the last is for LiteRT, too."""

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Addition of two int8 tensors with broadcasting: the readable portable form.
+ * Sum or difference of two int8 tensors with broadcasting: the readable portable form.
  */
 #include "he_add_s8.h"
 
@@ -14,7 +14,7 @@ static int8_t combine(const he_add_s8_params *p, int8_t a, int8_t b)
     const int32_t b_scaled = he_multiply_by_quantized_multiplier((b - p->input2_zero_point) * (1 << p->left_shift),
                                                                  p->input2_multiplier, p->input2_shift);
     const int32_t q = p->output_zero_point
-        + he_multiply_by_quantized_multiplier(a_scaled + b_scaled, p->output_multiplier, p->output_shift);
+        + he_multiply_by_quantized_multiplier(a_scaled + p->input2_sign * b_scaled, p->output_multiplier, p->output_shift);
     return (int8_t)he_clamp(q, p->act_min, p->act_max);
 }
 

@@ -9,6 +9,7 @@ typedef struct {
     int32_t shape[5];                /* of the output */
     int32_t stride1[5], stride2[5];  /* elements between neighbours of an input along each axis; 0 repeats it */
     int32_t input1_zero_point, input2_zero_point, output_zero_point;
+    int32_t input2_sign; /* 1 adds, -1 subtracts */
     int32_t left_shift; /* of both inputs before they are scaled */
     int32_t input1_multiplier, input1_shift; /* Q0.31; positive: to the left */
     int32_t input2_multiplier, input2_shift;

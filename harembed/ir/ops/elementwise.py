@@ -35,6 +35,7 @@ class AddParams:  # and of sub
     input1_zero_point: int
     input2_zero_point: int
     output_zero_point: int
+    input2_sign: int  # 1 or -1
     left_shift: int
     input1_multiplier: int  # Q0.31
     input1_shift: int
@@ -145,6 +146,8 @@ class _Elementwise(Op):
 class _Sum(_Elementwise):
     """What add and sub share: both inputs are brought to one scale, then the result to the output's."""
 
+    sign: int  # of input2, once both are scaled
+
     def output_shapes(self, graph: IntGraph, node: Node) -> list[tuple[int, ...]]:
         shapes = super().output_shapes(graph, node)
         if self._output_scale(graph, node) >= 1.0:
@@ -163,44 +166,34 @@ class _Sum(_Elementwise):
         multiplier2, shift2 = quantize_multiplier(scale2 / (2 * max(scale1, scale2)))
         multiplier, shift = quantize_multiplier(self._output_scale(graph, node))
         params = AddParams(
-            **self._shared(graph, node), left_shift=ADD_LEFT_SHIFT, input1_multiplier=multiplier1,
-            input1_shift=shift1, input2_multiplier=multiplier2, input2_shift=shift2, output_multiplier=multiplier,
-            output_shift=shift,
+            **self._shared(graph, node), input2_sign=self.sign, left_shift=ADD_LEFT_SHIFT,
+            input1_multiplier=multiplier1, input1_shift=shift1, input2_multiplier=multiplier2, input2_shift=shift2,
+            output_multiplier=multiplier, output_shift=shift,
         )
-        return Prepared(f"he_{self.name}_s8", params)
+        return Prepared("he_add_s8", params)
 
-    @staticmethod
-    def _scaled(p: AddParams, x1: np.ndarray | None, x2: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Both inputs on their common scale."""
+    def reference(self, params: AddParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        x1, x2 = inputs
         assert x1 is not None and x2 is not None
-        return (
-            multiply_by_quantized_multiplier((x1.astype(np.int64) - p.input1_zero_point) << p.left_shift,
-                                             p.input1_multiplier, p.input1_shift),
-            multiply_by_quantized_multiplier((x2.astype(np.int64) - p.input2_zero_point) << p.left_shift,
-                                             p.input2_multiplier, p.input2_shift),
-        )
+        p = params
+        scaled1 = multiply_by_quantized_multiplier((x1.astype(np.int64) - p.input1_zero_point) << p.left_shift,
+                                                   p.input1_multiplier, p.input1_shift)
+        scaled2 = multiply_by_quantized_multiplier((x2.astype(np.int64) - p.input2_zero_point) << p.left_shift,
+                                                   p.input2_multiplier, p.input2_shift)
+        return [requantize(scaled1 + p.input2_sign * scaled2, p.output_multiplier, p.output_shift,
+                           p.output_zero_point, p.act_min, p.act_max)]
 
 
 class Add(_Sum):
     name = "add"
-
-    def reference(self, params: AddParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-        p = params
-        scaled1, scaled2 = self._scaled(p, *inputs)
-        return [requantize(scaled1 + scaled2, p.output_multiplier, p.output_shift, p.output_zero_point, p.act_min,
-                           p.act_max)]
+    sign = 1
 
 
 class Sub(_Sum):
     """Not add with a negated multiplier: a product's ties go up, whatever its sign."""
 
     name = "sub"
-
-    def reference(self, params: AddParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-        p = params
-        scaled1, scaled2 = self._scaled(p, *inputs)
-        return [requantize(scaled1 - scaled2, p.output_multiplier, p.output_shift, p.output_zero_point, p.act_min,
-                           p.act_max)]
+    sign = -1
 
 
 class Mul(_Elementwise):
