@@ -1,12 +1,14 @@
-"""A simulator that runs as a program of its own and serves its serial line on a TCP port of 127.0.0.1."""
+"""A simulator that runs as a program of its own; its line is a TCP port of 127.0.0.1 or its standard streams."""
 
+import os
 import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 
 from harembed.errors import HarnessError
-from harembed.harness.transport import SocketTransport
+from harembed.harness.transport import FileTransport, SocketTransport, Transport
 
 
 class SimulatorProcess:
@@ -15,8 +17,9 @@ class SimulatorProcess:
     Parameters
     ----------
     name : str              for messages
-    command : list of str   starts the program, which listens on `port` within `start_s` seconds
-    port : int              see free_port
+    command : list of str   starts the program
+    port : int              on which it listens within `start_s` seconds, see free_port; None: it speaks on its
+                            standard streams, and ends when its input does
 
     Raises
     ------
@@ -25,12 +28,13 @@ class SimulatorProcess:
 
     ticks: str
 
-    def __init__(self, name: str, command: list[str], port: int, start_s: float) -> None:
+    def __init__(self, name: str, command: list[str], port: int | None = None, start_s: float = 10.0) -> None:
         self.name = name
-        self._process = subprocess.Popen([*_die_with_parent(), *command], stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        line = subprocess.PIPE if port is None else subprocess.DEVNULL
+        self._process = subprocess.Popen([*_die_with_parent(), *command], stdin=line, stdout=line,
+                                         stderr=subprocess.PIPE, bufsize=0)
         try:
-            self._line = self._connect(port, time.monotonic() + start_s)
+            self._line = self._streams() if port is None else self._connect(port, time.monotonic() + start_s)
         except BaseException:
             self._end()
             raise
@@ -50,6 +54,14 @@ class SimulatorProcess:
     def close(self) -> None:
         self._line.close()
         self._end()
+
+    def _streams(self) -> Transport:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        # Duplicates, which the line closes itself; the program sees the end of its input when both are closed.
+        reads, writes = os.dup(self._process.stdout.fileno()), os.dup(self._process.stdin.fileno())
+        self._process.stdin.close()
+        self._process.stdout.close()
+        return FileTransport(self.name, reads, writes)
 
     def _connect(self, port: int, deadline: float) -> SocketTransport:
         while True:
@@ -75,6 +87,8 @@ class SimulatorProcess:
         return HarnessError(f"{self.name} ended with status {code}: {last_words}.")
 
     def _end(self) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=0.2)  # the line is closed: many end by themselves
         self._process.terminate()
         try:
             self._process.wait(timeout=5.0)

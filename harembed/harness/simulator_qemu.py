@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harembed.board import Board
 from harembed.errors import HarnessError
-from harembed.harness.process import SimulatorProcess, free_port
+from harembed.harness.process import SimulatorProcess
 
 _PROGRAM = "qemu-system-arm"
 _HARD_FAULT = 70  # exit status that the firmware chooses
@@ -40,13 +40,11 @@ class QemuTransport(SimulatorProcess):
                                "--board nucleo_l552ze_q, whose simulator needs no program.")
         if not elf.is_file():
             raise HarnessError(f"There is no firmware {elf}.", "`harembed search` builds it; choose its run.")
-        port = free_port()
         super().__init__(
             f"QEMU {machine} ({elf.name})",
             [program, "-M", machine, "-display", "none", "-monitor", "none", "-nodefaults",
-             "-serial", f"tcp:127.0.0.1:{port},server=on,wait=on,nodelay=on",
-             "-semihosting-config", "enable=on,target=native", "-icount", f"shift={shift},sleep=off",
-             "-kernel", str(elf)], port, start_s=10.0)
+             "-serial", "none", "-semihosting-config", "enable=on,target=native,arg=stdio",
+             "-icount", f"shift={shift},sleep=off", "-kernel", str(elf)])
 
     def _explain(self, code: int, last_words: str) -> HarnessError:
         reason = "the firmware took a HardFault" if code == _HARD_FAULT else last_words
