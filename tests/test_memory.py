@@ -5,7 +5,16 @@ import itertools
 import numpy as np
 import pytest
 
-from harembed.cost.memory import ALIGNMENT, Buffer, _align, _branch_and_bound, _extent, _greedy, plan_memory
+from harembed.cost.memory import (
+    ALIGNMENT,
+    Buffer,
+    _align,
+    _aligned_bound,
+    _branch_and_bound,
+    _extent,
+    _greedy,
+    plan_memory,
+)
 from harembed.ir.ops import OPS
 
 CASES = [(op, case) for op in OPS.values() for case in op.CASES]
@@ -16,10 +25,6 @@ def random_buffers(seed: int, n: int) -> tuple[Buffer, ...]:
     first = rng.integers(0, 6, n)
     return tuple(Buffer(f"b{i}", int(rng.integers(1, 40)), int(first[i]), int(first[i] + rng.integers(0, 4)))
                  for i in range(n))
-
-
-def lower_bound(buffers: tuple[Buffer, ...]) -> int:
-    return max(sum(b.nbytes for b in buffers if b.first <= t <= b.last) for t in range(12))
 
 
 def brute_force(buffers: tuple[Buffer, ...]) -> int:
@@ -43,9 +48,19 @@ def brute_force(buffers: tuple[Buffer, ...]) -> int:
 @pytest.mark.parametrize("seed", range(25))
 def test_branch_and_bound_finds_the_optimum(seed):
     buffers = random_buffers(seed, 6)
-    offsets, proven = _branch_and_bound(buffers, _greedy(buffers), lower_bound(buffers), 200_000)
+    offsets, proven = _branch_and_bound(buffers, _greedy(buffers), _aligned_bound(buffers), 200_000)
     assert proven
     assert _extent(buffers, offsets) == brute_force(buffers)
+
+
+@pytest.mark.parametrize("sizes, expected", [((1,) * 14, 53), ((5, 4, 3, 6), 21), ((4, 8), 12)])
+def test_padding_belongs_to_what_no_plan_can_go_below(sizes, expected):
+    """All live at once: without padding in the bound, only trying every order would prove the plan."""
+    buffers = tuple(Buffer(f"b{i}", n, 0, 1) for i, n in enumerate(sizes))
+    best = _greedy(buffers)
+    assert _aligned_bound(buffers) == expected
+    offsets, proven = _branch_and_bound(buffers, best, expected, 1000)
+    assert (_extent(buffers, offsets), proven) == (expected, True)
 
 
 @pytest.mark.parametrize("op,case", CASES, ids=lambda x: x.name)

@@ -110,11 +110,21 @@ def plan_memory(graph: IntGraph, max_steps: int = 200_000) -> MemoryPlan:
     buffers = lifetimes(graph)
     bound = max(live_sets(graph), default=0)
     best = _greedy(buffers)
-    best, proven = _branch_and_bound(buffers, best, bound, max_steps)
+    best, proven = _branch_and_bound(buffers, best, _aligned_bound(buffers), max_steps)
     offsets = dict(zip((b.name for b in buffers), best, strict=True))
     for view, source in views(graph).items():
         offsets[view] = offsets[source]
     return MemoryPlan(offsets, buffers, _extent(buffers, best), bound, proven)
+
+
+def _aligned_bound(buffers: tuple[Buffer, ...]) -> int:
+    """What no plan with aligned offsets can go below: of the buffers that are live together, all but the topmost
+    are followed by their padding."""
+    bound = 0
+    for now in {b.first for b in buffers}:  # a live set is largest when something was just added
+        live = [b.nbytes for b in buffers if b.first <= now <= b.last]
+        bound = max(bound, sum(map(_align, live)) - max(_align(n) - n for n in live))
+    return bound
 
 
 def _align(offset: int) -> int:
