@@ -80,6 +80,8 @@ def search(
     latency: Annotated[float | None, typer.Option(help="Milliseconds at most, estimated. Default: no limit.")] = None,
     beta1: Annotated[float | None, typer.Option(help="Weight of the complexity loss. Default: 0.3.")] = None,
     beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss. Default: 1.")] = None,
+    tail: Annotated[str | None, typer.Option(help="conv, or tinyhar: attention, LSTM and weighted aggregation, as "
+                                                  "published. Default: whichever is better.")] = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of each super-net.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
@@ -100,7 +102,7 @@ def search(
 
     given: dict[str, Any] = {
         "board": board, "dataset": dataset, "seed": seed, "ram": ram, "macs": macs,
-        "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1, "beta2": beta2,
+        "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1, "beta2": beta2, "tail": tail,
         "search_epochs": search_epochs, "float_epochs": float_epochs, "qat_epochs": qat_epochs,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
     }

@@ -27,6 +27,7 @@ class RunSettings(BaseModel):
     latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")
     beta1: float | None = Field(None, ge=0, description="weight of the complexity loss (eq. 10); default: 0.3")
     beta2: float = Field(1.0, ge=0, description="weight of the memory loss (eq. 10)")
+    tail: Literal["conv", "tinyhar"] | None = Field(None, description="behind the first stage; default: any")
     search_epochs: int | None = Field(None, gt=0, description="of each super-net; default: by size of the data")
     float_epochs: int = Field(80, gt=0, description="of the final training before the branches")
     qat_epochs: int = Field(16, gt=0, description="of each branch: float and quantisation-aware")

@@ -89,7 +89,7 @@ def _search_settings(job: SearchJob) -> SearchSettings:
     return SearchSettings(
         seed=s.seed, ram_bytes=job.ram_bytes, macs=s.macs, flash_bytes=job.board.flash_bytes,
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
-        vectors=vectors(job.dataset.info.channels),
+        vectors=vectors(job.dataset.info.channels), tails=(s.tail,) if s.tail else SearchSettings.tails,
         bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
         final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), threads=THREADS)
 
