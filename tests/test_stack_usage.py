@@ -30,7 +30,8 @@ def test_frames_are_summed_along_the_deepest_path(tmp_path):
     middle, leaf = graph.frames["a.c:middle"], graph.frames["leaf"]
     assert (middle, leaf) >= (200, 16)
     assert deepest(graph, "top") == graph.frames["top"] + middle + leaf
-    assert [deepest(graph, name) for name in ("through_pointer", "recursive", "calls_foreign", "absent")] == [None] * 4
+    for unbounded in ("through_pointer", "recursive", "calls_foreign", "absent"):
+        assert deepest(graph, unbounded) is None
 
 
 def test_a_function_is_as_deep_as_its_deepest_callee():

@@ -78,10 +78,11 @@ def generate(graph: IntGraph, plan: MemoryPlan | None = None, optimize: Goal = "
 
 def kernels_of(graph: IntGraph) -> list[str]:
     """Names of the kernels that a graph calls, in portable and in DSP form, sorted."""
-    names = set()
+    names: set[str] = set()
     for n in graph.nodes:
         if not OPS[n.op].view:
-            names.add(OPS[n.op].prepare(graph, n).kernel)
+            prepared = OPS[n.op].prepare(graph, n)
+            names.update((prepared.kernel, *prepared.also))
             dsp = OPS[n.op].dsp(graph, n, "balanced")
             names.update({dsp.kernel} if dsp else ())
     return sorted(names)
@@ -175,7 +176,7 @@ def _params(symbol: str, node: Node, params: Any) -> tuple[list[_Field], list[_C
         elif isinstance(value, tuple):
             result.append(_Field(f.name, "{ " + ", ".join(_integer(int(v)) for v in value) + " }"))
         elif is_dataclass(value):
-            inner, more = _params(symbol, node, value)
+            inner, more = _params(f"{symbol}_{f.name}", node, value)
             tables += more
             lines = [line for i in inner for line in f".{i.name} = {i.value},".split("\n")]
             result.append(_Field(f.name, "\n".join(["{", *(f"    {line}" for line in lines), "}"])))

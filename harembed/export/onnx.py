@@ -15,6 +15,7 @@ from onnx import TensorProto, ValueInfoProto, checker, helper
 import harembed
 from harembed.errors import GraphError
 from harembed.export.onnx_ops import ONNX_OPS, OnnxWriter
+from harembed.ir.expand import expanded
 from harembed.ir.graph import DType, IntGraph
 from harembed.ir.interpreter import Interpreter
 
@@ -44,6 +45,7 @@ def write_onnx(graph: IntGraph) -> bytes:
     ------
     GraphError    names the node whose operator has no ONNX form
     """
+    graph = expanded(graph)
     writer = OnnxWriter(graph)
     for node in graph.nodes:
         if node.op not in ONNX_OPS:

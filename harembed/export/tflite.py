@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from harembed.errors import GraphError
 from harembed.export.tflite_ops import TFLITE_OPS
+from harembed.ir.expand import expanded
 from harembed.ir.graph import DType, IntGraph, Kind, Node, QParams, TensorSpec
 
 SCHEMA_VERSION = 3
@@ -40,7 +41,7 @@ def write_tflite(graph: IntGraph) -> bytes:
 
     Parameters
     ----------
-    graph : IntGraph    checked; only operators that TFLite has
+    graph : IntGraph    checked; an operator of ours is written as those of TFLite that it stands for
 
     Returns
     -------
@@ -50,6 +51,7 @@ def write_tflite(graph: IntGraph) -> bytes:
     ------
     GraphError    names the node whose operator or dtype the format does not have
     """
+    graph = expanded(graph)
     model = _Model()
     for spec in graph.tensors.values():
         model.tensor(spec)

@@ -7,6 +7,7 @@ from harembed.ir.ops.conv import Conv2D
 from harembed.ir.ops.dense import FullyConnected
 from harembed.ir.ops.depthwise import DepthwiseConv2D
 from harembed.ir.ops.elementwise import Add, Mul, Sub
+from harembed.ir.ops.gru import Gru
 from harembed.ir.ops.hard_swish import HardSwish
 from harembed.ir.ops.leaky_relu import LeakyRelu
 from harembed.ir.ops.lstm import Lstm
@@ -48,4 +49,5 @@ OPS: dict[str, Op] = {
     "batch_matmul": BatchMatMul(),
     "strided_slice": StridedSlice(),
     "lstm": Lstm(),
+    "gru": Gru(),
 }

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harembed.ir.graph import IntGraph, Node
+from harembed.ir.graph import IntGraph, Node, TensorSpec
 
 Goal = Literal["speed", "balanced", "size"]  # what generated code is optimised for
 GOALS: tuple[Goal, ...] = ("speed", "balanced", "size")
@@ -26,11 +26,21 @@ class Prepared:
     params : frozen dataclass of integers and integer arrays, or None; becomes `<kernel>_params` in C, field by
         field under the same names (an array becomes a pointer to a constant table)
     scratch_bytes : working memory that the kernel needs while it runs
+    also : names of further kernels that this one calls
     """
 
     kernel: str
     params: Any
     scratch_bytes: int = 0
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """Tensors and nodes that stand for one node; they read its inputs and write its outputs."""
+
+    tensors: tuple[TensorSpec, ...]
+    nodes: tuple[Node, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +107,11 @@ class Op:
         A state tensor that the node updates is among `inputs` as a writable array and is changed in place.
         """
         raise NotImplementedError
+
+    def expand(self, graph: IntGraph, node: Node) -> Expansion | None:
+        """The node by operators of TFLite, for the formats that have no other, with equal bits; None if TFLite has it
+        (and therefore ONNX a form of it here)."""
+        return None
 
     def macs(self, graph: IntGraph, node: Node) -> int:
         """Multiply-accumulates; 0 for an operator that has none."""

@@ -25,12 +25,12 @@ _Alignas(8) static uint8_t he_arena[HE_MODEL_ARENA_BYTES];
 #if HE_USE_DSP
 
 /* conv: weights */
-static const uint32_t node_0_weights[8] = {
+static const uint32_t node_0_dot_weights[8] = {
     4293984232, 1048576, 65516, 8, 4294770676, 2621464, 65528, 32,
 };
 
 /* conv: channel */
-static const int32_t node_0_channel[8] = {
+static const int32_t node_0_dot_channel[8] = {
     400, 1717986944, -8159, 2, -800, 1717986944, -8158, 3,
 };
 
@@ -64,8 +64,8 @@ static const he_conv_2d_s8_dsp_params node_0_params = {
         .pairs = 4,
         .unroll = 4,
         .channels = 2,
-        .weights = node_0_weights,
-        .channel = node_0_channel,
+        .weights = node_0_dot_weights,
+        .channel = node_0_dot_channel,
         .requantize = {
             .form = 0,
             .shifted = 1,
