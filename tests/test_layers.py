@@ -15,7 +15,7 @@ LEVELS = {
     "models": 3, "train": 3,
     "export": 4,
     "search": 5, "compress": 5,
-    "build": 6, "toolchain": 6, "harness": 6,
+    "stack_usage": 6, "build": 6, "toolchain": 6, "harness": 6,
     "report": 7, "settings": 7, "progress": 7, "job": 7, "search_job": 7, "compile_job": 7, "stages": 7,
     "firmware_stages": 7, "devices": 7, "verify": 7, "pipeline": 7,
     "doctor": 7, "cli": 7,
