@@ -72,7 +72,7 @@ class SimulatedL552:
     cycle_model : CycleModel         of the board file; needed for "cycles"
     preempt_every : int              instructions after which pending interrupts are looked for; 0: only where
                                      the firmware waits or unmasks them
-    hang_s : float                   a firmware that computes longer than this hangs
+    hang_s : float                   a firmware that computes longer than this, of this process's time, hangs
 
     Raises
     ------
@@ -80,7 +80,7 @@ class SimulatedL552:
     """
 
     def __init__(self, elf: Path, count: str = "nothing", cycle_model: CycleModel | None = None,
-                 preempt_every: int = 0, hang_s: float = 60.0) -> None:
+                 preempt_every: int = 0, hang_s: float = 300.0) -> None:
         if count not in ("nothing", "instructions", "cycles") or (count == "cycles" and cycle_model is None):
             raise HarnessError(f"Cannot count {count!r} without a cycle model.",
                                "Use instructions, or a board file with [cycle_model].")
