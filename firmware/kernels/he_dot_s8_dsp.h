@@ -208,6 +208,16 @@ HE_ALWAYS_INLINE void he_row_s8_step(int32_t layout, int32_t *sum, he_words u, c
     he_smlad_to(sum, u.second, v.second);
 }
 
+/* Two pairs of taps of four channels. */
+HE_ALWAYS_INLINE void he_row_s8_four(int32_t layout, he_sums *s, const uint32_t **x, const uint32_t **w)
+{
+    const he_words u = he_next_two(x);
+    he_row_s8_step(layout, &s->a0, u, w);
+    he_row_s8_step(layout, &s->a1, u, w);
+    he_row_s8_step(layout, &s->a2, u, w);
+    he_row_s8_step(layout, &s->a3, u, w);
+}
+
 /* x [pairs]; y [channels]. */
 HE_ALWAYS_INLINE void he_row_s8(const he_dot_s8 *dot, int32_t layout, const uint32_t *x, int8_t *y)
 {
@@ -220,13 +230,13 @@ HE_ALWAYS_INLINE void he_row_s8(const he_dot_s8 *dot, int32_t layout, const uint
         he_sums s = {he_channel_at(channel).bias, he_channel_at(c1).bias, he_channel_at(c2).bias,
                      he_channel_at(c3).bias, 0, 0, 0, 0};
         const uint32_t *at = x;
-        do {
-            const he_words u = he_next_two(&at);
-            he_row_s8_step(layout, &s.a0, u, &w);
-            he_row_s8_step(layout, &s.a1, u, &w);
-            he_row_s8_step(layout, &s.a2, u, &w);
-            he_row_s8_step(layout, &s.a3, u, &w);
-        } while (at != end);
+        if (dot->pairs & 2) {
+            he_row_s8_four(layout, &s, &at, &w);
+        }
+        while (at != end) {
+            he_row_s8_four(layout, &s, &at, &w);
+            he_row_s8_four(layout, &s, &at, &w);
+        }
         y[0] = he_requantize_s8_sum(&dot->requantize, channel, s.a0);
         y[1] = he_requantize_s8_sum(&dot->requantize, c1, s.a1);
         y[2] = he_requantize_s8_sum(&dot->requantize, c2, s.a2);
