@@ -92,7 +92,8 @@ def _no_profile() -> dict[str, Any]:
 
 
 def prove(job: Job, tick: Tick) -> str:
-    """parity.json: all targets that exist here; those that do not are listed with the reason.
+    """parity.json: all targets that exist here; those that do not are listed with the reason. If any computed other
+    bits, parity_failed.json instead.
 
     Raises
     ------
@@ -104,13 +105,15 @@ def prove(job: Job, tick: Tick) -> str:
     inputs = job.graph.input_spec.quantise(probes.raw) if job.graph.input_spec and probes.raw is not None else None
     onnx = compare_onnx(job.graph, probes.model_inputs(job.graph) if inputs is None else [inputs])
     mismatches = sum(o.mismatches for o in outcomes if o.counts)
-    job.run.write_json("parity.json", {
+    # A stage counts as finished once its file is there: a failed proof shall be tried again.
+    job.run.write_json("parity_failed.json" if mismatches else "parity.json", {
         "windows": probes.recorded, "random": probes.random, "extremes": probes.extremes, "seed": probes.seed,
         "start": "raw samples" if probes.raw is not None else "model inputs", "mismatches": mismatches,
         "targets": [asdict(o) for o in outcomes], "skipped": skipped, "onnx": asdict(onnx)})
     if mismatches:
         worst = next(o for o in outcomes if o.counts and o.mismatches)
-        raise HarnessError(worst.text + ".", "This is a defect of harembed: please report it with the run folder.")
+        raise HarnessError(worst.text + ".", "This is a defect of harembed: please report it with the run folder; "
+                           "parity_failed.json has all targets.")
     return f"0 of {probes.total:,} inputs differ on {sum(o.counts for o in outcomes)} targets"
 
 

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from harembed import verify
 from harembed.cli import main
+from harembed.errors import HarnessError
 from harembed.export.onnx import write_onnx
 from harembed.export.tflite import FILE_IDENTIFIER, write_tflite
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, QParams
@@ -124,6 +126,18 @@ def test_the_report_has_the_keys_of_a_search_and_no_empty_section(finished):
     assert all(following != "<h2" for _, following in headings)
     assert "None" not in page
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!["'#]|data:)[^>\s]+""", page)
+
+
+def test_a_failed_proof_is_told_kept_apart_and_tried_again(finished, tmp_path, monkeypatch):
+    folder, model = tmp_path / "again", finished[0].parent / "m.tflite"
+    shutil.copytree(finished[0], folder)
+    (folder / "parity.json").unlink()
+    real = verify.run_tflm
+    monkeypatch.setattr(verify, "run_tflm", lambda data, inputs: [a + np.int8(1) for a in real(data, inputs)])
+    with pytest.raises(HarnessError, match="214 of 214 differ on TFLM interpreter"):
+        compile_model(model, folder=folder, inputs=finished[0].parent / "given.npz")
+    assert not (folder / "parity.json").exists()
+    assert json.loads((folder / "parity_failed.json").read_text())["mismatches"] > 0
 
 
 def test_an_interrupted_run_goes_on_and_another_model_is_refused(finished, tmp_path):
