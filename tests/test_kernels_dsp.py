@@ -35,12 +35,13 @@ from harembed.ir.ops.base import GOALS, Case
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnected, FullyConnectedAttrs
 from harembed.ir.ops.depthwise import DepthwiseConv2D
+from harembed.ir.ops.lstm import Lstm, LstmAttrs
 from harembed.ir.ops.requantize_dsp import AWAY, TWICE, UPWARD, reach, requantize_channels
 
 EMULATION = "-DHE_DSP_EMULATION=1"
 PORTABLE = "-DHE_FORCE_PORTABLE=1"
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected")
+KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected", "lstm")
 
 
 def same(stride: tuple[int, int] = (1, 1), dilation: tuple[int, int] = (1, 1),
@@ -85,6 +86,13 @@ MORE_CASES = (
     FullyConnected.case("three_rows", (1, 3, 10), 7, FullyConnectedAttrs(keep_num_dims=True)),
     FullyConnected.case("rows_odd", (1, 5, 7), 3, FullyConnectedAttrs(keep_num_dims=True)),
     FullyConnected.case("long", (1, 517), 5),
+    Lstm.case("left_shifts", 9, 6, 5, LstmAttrs(4.0), (0.2, 0.008, 2.0**-12), weight_scale=0.02),
+    Lstm.case("left_shifts_beyond_int16", 6, 3, 5, scales=(0.9, 0.5, 2.0**-12), weight_scale=0.9),
+    Lstm.case("zero_point_beside_the_rounding", 9, 4, 6, scales=(0.03, 0.03, 2.0**-13), zero_points=(6, 127)),
+    Lstm.case("all_shifts_right", 9, 13, 10, scales=(0.01, 0.003, 2.0**-14), weight_scale=0.003),
+    Lstm.case("three_more_than_fours", 5, 7, 15, LstmAttrs(1.5), (0.03, 0.008, 2.0**-7)),
+    Lstm.case("more_units_than_unrolled", 4, 2, 37, LstmAttrs(10.0), (0.03, 0.008, 2.0**-11)),
+    Lstm.case("very_fine_cell", 9, 4, 6, scales=(0.03, 0.008, 2.0**-19)),
 )
 
 
@@ -174,7 +182,7 @@ INSTRUCTIONS = """
 #include <stddef.h>
 #include "he_dsp.h"
 #define ALL (sizeof edges / sizeof edges[0])
-static int32_t results[ALL * ALL * 17];
+static int32_t results[ALL * ALL * 31];
 static uint32_t words[4];
 void run(void);
 void run(void)
@@ -192,6 +200,20 @@ void run(void)
             *r++ = he_smlatt(u, v, a ^ 0x5A5A5A5A);
             *r++ = (int32_t)he_pair(a, b);
             *r++ = he_smmla(a, b, a ^ 0x5A5A5A5A);
+            *r++ = he_smmlar(a, b, a ^ 0x5A5A5A5A);
+            *r++ = he_smmulr(a, b);
+            *r++ = he_smulbb(u, v);
+            *r++ = he_smultb(u, v);
+            *r++ = he_ssat16_asr(a, 0);
+            *r++ = he_ssat16_asr(a, 5);
+            *r++ = he_ssat16_asr(a, (int32_t)(j % 32));
+            *r++ = he_ssat24_doubled(a);
+            *r++ = (int32_t)he_qadd16(u, v);
+            *r++ = (int32_t)he_ssub16(u, v);
+            *r++ = (int32_t)he_pair_of_highs(u, v);
+            *r++ = (int32_t)he_neighbours((const int16_t *)edges, (int32_t)j);
+            *r++ = (int32_t)he_two_at(he_opaque(edges), 3).second;
+            *r++ = he_in_register(a);
             *r++ = he_ssat8_asr(a, 1);
             *r++ = he_ssat8_asr(a, 1 + (int32_t)(j % 31));
             *r++ = he_smlad_first(u, v, a ^ 0x5A5A5A5A);

@@ -11,6 +11,7 @@ from functools import reduce
 from harembed.cost.dims import ConvDims, ConvTailDims, NetDims, Number, TinyHarTailDims
 from harembed.ir.ops.conv_dsp import conv_scratch_bytes
 from harembed.ir.ops.dense_dsp import dense_scratch_bytes
+from harembed.ir.ops.lstm_dsp import lstm_scratch_bytes
 
 LSTM_STATE_BYTES = 3  # per hidden unit: output int8, cell int16
 
@@ -62,7 +63,8 @@ def _tinyhar_tail(t: TinyHarTailDims) -> list[Number]:
         x + 2 * x,  # residual sum
     ]
     fusion = x + steps + conv_scratch_bytes(t.sensors, t.filters)
-    recurrent = [fusion, steps, steps + steps]  # fusion, reshape (a view), LSTM
+    # fusion, reshape (a view), LSTM
+    recurrent = [fusion, steps, steps + steps + lstm_scratch_bytes(t.hidden, t.hidden)]
     aggregation = [
         steps + steps + dense_scratch_bytes(t.length, t.hidden),  # fc_1
         steps + 2 * steps,  # tanh
