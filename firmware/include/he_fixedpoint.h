@@ -19,10 +19,8 @@ static inline int32_t he_saturating_rounding_doubling_high_mul(int32_t a, int32_
     if (a == INT32_MIN && b == INT32_MIN) {
         return INT32_MAX;
     }
-    const int64_t product = (int64_t)a * (int64_t)b;
-    const int64_t nudge = product >= 0 ? (INT64_C(1) << 30) : (1 - (INT64_C(1) << 30));
-    /* Division truncates toward zero, a shift would not. */
-    return (int32_t)((product + nudge) / (INT64_C(1) << 31));
+    /* gemmlowp nudges by 1 - 2^30 below zero and truncates toward zero: the same. */
+    return (int32_t)(((int64_t)a * (int64_t)b + (INT64_C(1) << 30)) >> 31);
 }
 
 /* round(x / 2^exponent), ties away from zero; exponent 0..31. */

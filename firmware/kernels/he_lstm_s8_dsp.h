@@ -6,12 +6,11 @@
  * a unit are computed side by side: two sums of int16 each (of the input, of the state), packed two to a word. Then
  * all cells are updated.
  *
- * Weights of four values x0..x3, of one gate:
- *   HE_WEIGHTS_16    the pairs (w0, w2), (w1, w3). The row holds (x0, x2), (x1, x3).
- *   HE_WEIGHTS_8     the pair (w0 + 256 w1, w2 + 256 w3), four bytes. The row holds (256 x0 - y1, 256 x2 - y3) and
- *                    (y1, y3) with y = x - 127: SXTB16 of the weights, (w0, w2), times the first, and the weights as
- *                    they are times the second make 256 times the sum, one instruction less than taking both halves
- *                    out. All these fit int16, and what 127 adds is part of the bias.
+ * Weights of four values x0..x3 of one gate are four bytes, which are the pair (w0 + 256 w1, w2 + 256 w3); the row
+ * holds (256 x0 - y1, 256 x2 - y3) and (y1, y3) with y = x - 127. SXTB16 of the weights, (w0, w2), times the first, and
+ * the weights as they are times the second make 256 times the sum: one instruction less than taking both halves out.
+ * All these fit int16, and what 127 adds is part of the bias. Weights of int16 would take fewer instructions still, but
+ * twice the loads at each time step, and mostly more cycles.
  *
  * A sum is doubled because SMMULR then computes floor(sum * multiplier / 2^31 + 1/2), the first of TFLite's two
  * roundings, exactly; the second adds half a step, one less below zero, and shifts. Products of gates are scaled by
@@ -36,7 +35,7 @@
 /* Field names as in LstmDspParams (harembed/ir/ops/lstm_dsp.py). Gates in the order input, forget, cell, output. */
 typedef struct {
     int32_t time_steps, input_size, units;
-    int32_t layout; /* HE_WEIGHTS_16 or _8 */
+    int32_t layout; /* HE_WEIGHTS_8: there is no other */
     int32_t input_left[4], input_right[4]; /* shifts of the input's sums before and after they are multiplied; */
     int32_t state_left[4], state_right[4]; /* of output_state's; a negative one before is to the right */
     const int32_t *scales;   /* (multiplier, rounding) of 4 sums of the input, 4 of output_state, and the output */
@@ -56,67 +55,58 @@ HE_ALWAYS_INLINE int32_t he_lstm_pairs(int32_t count)
     return (count + 3) / 4 * 2;
 }
 
-HE_ALWAYS_INLINE void he_lstm_widen_4(int32_t layout, uint32_t **to, uint32_t bytes)
+HE_ALWAYS_INLINE void he_lstm_widen_4(uint32_t **to, uint32_t bytes)
 {
-    if (layout == HE_WEIGHTS_16) {
-        he_put_two(to, he_sxtb16(bytes), he_sxtb16_ror8(bytes));
-    } else {
-        const uint32_t odd = he_sxtab16_ror8(0xFF81FF81U, bytes); /* -127 */
-        he_put_two(to, he_ssub16((bytes << 8) & 0xFF00FF00U, odd), odd);
-    }
+    const uint32_t odd = he_sxtab16_ror8(0xFF81FF81U, bytes); /* -127 */
+    he_put_two(to, he_ssub16((bytes << 8) & 0xFF00FF00U, odd), odd);
 }
 
 /* A row from x [count]; behind an incomplete last four anything may stand. Returns behind the last. */
-HE_ALWAYS_INLINE uint32_t *he_lstm_widen(int32_t layout, uint32_t *to, const int8_t *x, int32_t count)
+HE_ALWAYS_INLINE uint32_t *he_lstm_widen(uint32_t *to, const int8_t *x, int32_t count)
 {
     for (int32_t fours = count >> 2; fours > 0; --fours) {
-        he_lstm_widen_4(layout, &to, he_next_4(&x));
+        he_lstm_widen_4(&to, he_next_4(&x));
     }
     if (count & 3) {
         uint32_t bytes = (uint8_t)x[0];
         bytes |= (count & 3) > 1 ? (uint32_t)(uint8_t)x[1] << 8 : 0U;
         bytes |= (count & 3) > 2 ? (uint32_t)(uint8_t)x[2] << 16 : 0U;
-        he_lstm_widen_4(layout, &to, bytes);
+        he_lstm_widen_4(&to, bytes);
     }
     return to;
 }
 
-/* Two pairs of *x times the weights of one gate. */
-HE_ALWAYS_INLINE void he_lstm_step(int32_t layout, int32_t *sum, he_words x, const uint32_t **w)
+HE_ALWAYS_INLINE void he_lstm_step(int32_t *sum, he_words x, uint32_t w)
 {
-    if (layout == HE_WEIGHTS_16) {
-        const he_words v = he_next_two(w);
-        he_smlad_to(sum, x.first, v.first);
-        he_smlad_to(sum, x.second, v.second);
-    } else {
-        const uint32_t v = he_next_word(w);
-        he_smlad_to(sum, x.first, he_sxtb16(v));
-        he_smlad_to(sum, x.second, v);
-    }
+    he_smlad_to(sum, x.first, he_sxtb16(w));
+    he_smlad_to(sum, x.second, w);
 }
 
-HE_ALWAYS_INLINE void he_lstm_round(int32_t layout, he_sums *s, const uint32_t **x, const uint32_t **w)
+/* Four values times the weights of four gates. */
+HE_ALWAYS_INLINE void he_lstm_round(he_sums *s, const uint32_t **x, const uint32_t **w)
 {
     const he_words u = he_next_two(x);
-    he_lstm_step(layout, &s->a0, u, w);
-    he_lstm_step(layout, &s->a1, u, w);
-    he_lstm_step(layout, &s->a2, u, w);
-    he_lstm_step(layout, &s->a3, u, w);
+    const he_words v = he_next_two(w);
+    he_lstm_step(&s->a0, u, v.first);
+    he_lstm_step(&s->a1, u, v.second);
+    const he_words z = he_next_two(w);
+    he_lstm_step(&s->a2, u, z.first);
+    he_lstm_step(&s->a3, u, z.second);
 }
 
 /* The sums of four gates over `pairs` words of *x; *x and *w then point behind. */
-HE_ALWAYS_INLINE he_sums he_lstm_dot(int32_t layout, int32_t pairs, const uint32_t **x, const uint32_t **w)
+HE_ALWAYS_INLINE he_sums he_lstm_dot(int32_t pairs, const uint32_t **x, const uint32_t **w)
 {
     const he_words b = he_next_two(w), c = he_next_two(w);
     he_sums s = {(int32_t)b.first, (int32_t)b.second, (int32_t)c.first, (int32_t)c.second, 0, 0, 0, 0};
     if (__builtin_constant_p(pairs)) {
         HE_UNROLL_SOME
         for (int32_t rounds = pairs >> 1; rounds > 0; --rounds) {
-            he_lstm_round(layout, &s, x, w);
+            he_lstm_round(&s, x, w);
         }
     } else {
         for (int32_t rounds = pairs >> 1; rounds > 0; --rounds) {
-            he_lstm_round(layout, &s, x, w);
+            he_lstm_round(&s, x, w);
         }
     }
     return s;
@@ -145,16 +135,15 @@ HE_ALWAYS_INLINE he_words he_lstm_scale_4(const he_sums *s, const int32_t *scale
 }
 
 /* row: input and state, widened; gates [units][2 words]. */
-HE_ALWAYS_INLINE void he_lstm_gates(const he_lstm_s8_dsp_params *p, int32_t layout, const uint32_t *row,
-                                    uint32_t *gates)
+HE_ALWAYS_INLINE void he_lstm_gates(const he_lstm_s8_dsp_params *p, const uint32_t *row, uint32_t *gates)
 {
     const int32_t *const scales = he_opaque(p->scales);
     const uint32_t *w = p->weights;
     for (int32_t left = p->units; left > 0; --left) {
         const uint32_t *x = row;
-        he_sums s = he_lstm_dot(layout, he_lstm_pairs(p->input_size), &x, &w);
+        he_sums s = he_lstm_dot(he_lstm_pairs(p->input_size), &x, &w);
         const he_words a = he_lstm_scale_4(&s, scales, 0, p->input_left, p->input_right);
-        s = he_lstm_dot(layout, he_lstm_pairs(p->units), &x, &w);
+        s = he_lstm_dot(he_lstm_pairs(p->units), &x, &w);
         const he_words b = he_lstm_scale_4(&s, scales, 8, p->state_left, p->state_right);
         he_put_two(&gates, he_qadd16(a.first, b.first), he_qadd16(a.second, b.second));
     }
@@ -243,10 +232,11 @@ HE_ALWAYS_INLINE void he_lstm_s8_dsp_inline(const he_lstm_s8_dsp_params *p, int3
     uint32_t *const row = (uint32_t *)(void *)scratch;
     uint32_t *const gates = row + he_lstm_pairs(p->input_size) + he_lstm_pairs(p->units);
     const int8_t *state = output_state;
+    (void)layout;
     for (int32_t left = p->time_steps; left > 0; --left) {
-        uint32_t *const behind = he_lstm_widen(layout, row, input, p->input_size);
-        (void)he_lstm_widen(layout, behind, state, p->units);
-        he_lstm_gates(p, layout, row, gates);
+        uint32_t *const behind = he_lstm_widen(row, input, p->input_size);
+        (void)he_lstm_widen(behind, state, p->units);
+        he_lstm_gates(p, row, gates);
         he_lstm_update(p, gates, cell_state, output);
         state = output;
         input += p->input_size;
@@ -258,7 +248,7 @@ HE_ALWAYS_INLINE void he_lstm_s8_dsp_inline(const he_lstm_s8_dsp_params *p, int3
     }
 }
 
-/* The same for any params with HE_WEIGHTS_8: one copy in a program. input [T, I], output [T, U]; output_state [U] and
+/* The same for any params: one copy in a program. input [T, I], output [T, U]; output_state [U] and
  * cell_state [U] hold the state before the call and that after it; scratch starts at a multiple of 4. */
 void he_lstm_s8_dsp(const he_lstm_s8_dsp_params *params, const int8_t *input, int8_t *output_state,
                     int16_t *cell_state, int8_t *output, uint8_t *scratch);

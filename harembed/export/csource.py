@@ -92,6 +92,7 @@ def _context(graph: IntGraph, plan: MemoryPlan, optimize: Goal) -> dict[str, Any
     symbols = {t.name: c.symbol for t, c in zip(graph.of_kind(Kind.CONSTANT), constants, strict=True)}
     nodes = [_node(graph, plan, i, n, symbols, optimize) for i, n in enumerate(graph.nodes)]
     _share_tables(n["call"] for n in nodes if n["call"] is not None and n["dsp"] is None)
+    _share_tables(n["dsp"] for n in nodes if n["dsp"] is not None)
     always = _words(n["call"] for n in nodes if n["dsp"] is None)
     portable = _words(n["call"] for n in nodes if n["dsp"] is not None) - always
     inputs = [_tensor(graph[t], plan) for t in graph.inputs]
@@ -189,7 +190,9 @@ def _share_tables(calls: Iterable[_Call]) -> None:
     """Keep one of equal tables: unrolled networks repeat them."""
     first: dict[tuple[str, str], str] = {}
     for call in calls:
-        same = {t.symbol: first.setdefault((t.ctype, t.values), t.symbol) for t in call.tables}
+        named = {f.value for f in call.fields}  # others are named inside a struct
+        same = {t.symbol: first.setdefault((t.ctype, t.values), t.symbol) if t.symbol in named else t.symbol
+                for t in call.tables}
         call.tables[:] = [t for t in call.tables if same[t.symbol] == t.symbol]
         call.fields[:] = [_Field(f.name, same.get(f.value, f.value)) for f in call.fields]
 

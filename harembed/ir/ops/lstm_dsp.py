@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from harembed.ir.ops.base import DspForm, Goal
-from harembed.ir.ops.conv_dsp import WIDE_WEIGHTS
-from harembed.ir.ops.dot_dsp import WEIGHTS_8, WEIGHTS_16
+from harembed.ir.ops.dot_dsp import WEIGHTS_8
 from harembed.ir.ops.requantize_dsp import reach
 
-BYTE_LAYOUT_SHIFT = 8  # HE_WEIGHTS_8 computes 256 times the sum
+SUM_SHIFT = 8  # the kernel computes 256 times the sum
 LARGEST_PRODUCT = 2**30  # of two int16, of which one is no -32768
 
 
@@ -73,13 +72,11 @@ def lstm_dsp(p: Any, input_weights: Sequence[np.ndarray], state_weights: Sequenc
     state_weights : 4 x [U, U] int8
     biases : 4 x [U] int32
     """
-    wide = goal == "speed" or (goal == "balanced" and 4 * p.units * (p.input_size + p.units) <= WIDE_WEIGHTS)
-    layout = WEIGHTS_16 if wide else WEIGHTS_8
     none = np.zeros(p.units, np.int32)
-    sums = [_sums(input_weights[g], biases[g], p.input_zero_point, p.input_multiplier[g], p.input_shift[g], layout)
+    sums = [_sums(input_weights[g], biases[g], p.input_zero_point, p.input_multiplier[g], p.input_shift[g])
             for g in range(4)]
     sums += [_sums(state_weights[g], none, p.output_state_zero_point, p.recurrent_multiplier[g],
-                   p.recurrent_shift[g], layout) for g in range(4)]
+                   p.recurrent_shift[g]) for g in range(4)]
     known = [s for s in sums if s is not None]
     cell_tanh, output = _cell_tanh(p), _output(p)
     added_right = 1 - p.input_cell_shift
@@ -88,34 +85,28 @@ def lstm_dsp(p: Any, input_weights: Sequence[np.ndarray], state_weights: Sequenc
         return None
     scales = [(s.multiplier, s.rounding) for s in known] + [(p.output_multiplier, output[0])]
     params = LstmDspParams(
-        time_steps=p.time_steps, input_size=p.input_size, units=p.units, layout=layout,
+        time_steps=p.time_steps, input_size=p.input_size, units=p.units, layout=WEIGHTS_8,
         input_left=tuple(s.left for s in known[:4]), input_right=tuple(s.right for s in known[:4]),
         state_left=tuple(s.left for s in known[4:]), state_right=tuple(s.right for s in known[4:]),
-        scales=np.array(scales, np.int32), weights=_packed(known[:4], known[4:], layout), added_right=added_right,
+        scales=np.array(scales, np.int32), weights=_packed(known[:4], known[4:]), added_right=added_right,
         cell_tanh_multiplier=cell_tanh[0], cell_tanh_half=cell_tanh[1], cell_clip=p.cell_clip,
         output_right=-p.output_shift, output_zero_point=output[1], knots=_odd_knots(p.sigmoid_table),
     )
     return DspForm("he_lstm_s8_dsp", params, inline=goal != "size")
 
 
-def _sums(weights: np.ndarray, bias: np.ndarray, zero_point: int, multiplier: int, shift: int,
-          layout: int) -> _Sums | None:
-    """None if something leaves int32. What is multiplied is the sum times 2^(1 + left shift)."""
+def _sums(weights: np.ndarray, bias: np.ndarray, zero_point: int, multiplier: int, shift: int) -> _Sums | None:
+    """None if something leaves int32, or weights int16. What is multiplied is the sum times 2^(1 + left shift)."""
     low, high = reach(weights, bias.astype(np.int64), zero_point)
     largest = int(max(np.abs(low).max(), np.abs(high).max()))
     left, right = max(shift, 0), max(-shift, 0)
     rounding = 1 << right >> 1
     product = (largest << left) * multiplier >> 31
-    if largest << max(left + 1, BYTE_LAYOUT_SHIFT) >= 2**31 or product + rounding + 2 >= 2**31:
+    if largest << max(left + 1, SUM_SHIFT) >= 2**31 or product + rounding + 2 >= 2**31 or weights.min() == -128:
         return None
     w = weights.astype(np.int64)
-    start = bias.astype(np.int64) - zero_point * w.sum(axis=1)
-    if layout == WEIGHTS_8:
-        start += 127 * w[:, 1::2].sum(axis=1)
-        return _Sums(w, start << BYTE_LAYOUT_SHIFT, multiplier, rounding, left + 1 - BYTE_LAYOUT_SHIFT, right)
-    if int(np.abs(w).max()) << (left + 1) <= 2**15 - 1:
-        return _Sums(w << (left + 1), start << (left + 1), multiplier, rounding, 0, right)
-    return _Sums(w, start, multiplier, rounding, left + 1, right)
+    start = bias.astype(np.int64) - zero_point * w.sum(axis=1) + 127 * w[:, 1::2].sum(axis=1)
+    return _Sums(w, start << SUM_SHIFT, multiplier, rounding, left + 1 - SUM_SHIFT, right)
 
 
 def _cell_tanh(p: Any) -> tuple[int, int] | None:
@@ -147,19 +138,19 @@ def _odd_knots(table: np.ndarray) -> np.ndarray:
     return np.concatenate([-one_side[-1:], -one_side[:0:-1], one_side, one_side[-1:]]).astype(np.int16)
 
 
-def _packed(from_input: list[_Sums], from_state: list[_Sums], layout: int) -> np.ndarray:
+def _packed(from_input: list[_Sums], from_state: list[_Sums]) -> np.ndarray:
     """[U, words of a unit] in the order of the kernel."""
     parts = []
     for sums in (from_input, from_state):
         parts.append((np.stack([s.bias for s in sums], axis=1) & 0xFFFFFFFF).astype(np.uint32))
-        parts.append(_interleaved(np.stack([s.weights for s in sums], axis=1), layout))
+        parts.append(_interleaved(np.stack([s.weights for s in sums], axis=1)))
     return np.concatenate(parts, axis=1)
 
 
-def _interleaved(weights: np.ndarray, layout: int) -> np.ndarray:
+def _interleaved(weights: np.ndarray) -> np.ndarray:
     """Words [U, n] of weights [U, gate, K]: for each four values those of the four gates."""
     units, gates, count = weights.shape
     fours = np.pad(weights, ((0, 0), (0, 0), (0, -count % 4))).reshape(units, gates, -1, 4)
-    values = fours[..., [0, 2, 1, 3]] if layout == WEIGHTS_16 else fours[..., ::2] + 256 * fours[..., 1::2]
-    flat = np.ascontiguousarray(values.astype("<i2").transpose(0, 2, 1, 3)).reshape(units, -1)
+    pairs = (fours[..., ::2] + 256 * fours[..., 1::2]).astype("<i2")
+    flat = np.ascontiguousarray(pairs.transpose(0, 2, 1, 3)).reshape(units, -1)
     return flat.view("<u4").astype(np.uint32)
