@@ -118,15 +118,8 @@ def program(jobs: Sequence[Job]) -> str:
         # Each input, output and scratch is an array of its own: a sanitizer then sees every byte too far.
         data += [f"static int8_t output{i}[{size}];", *_inputs(i, one), *_states(i, graph)]
         portable.lines += _parameters(f"params{i}", prepared.kernel, prepared.params)
-        arguments = []
-        for k, name in enumerate(node.inputs):
-            constant = graph[name].data if name else None
-            if constant is not None:
-                portable.lines.append(table(f"constant{i}_{k}", constant))
-                arguments.append(f"constant{i}_{k}")
-            else:
-                arguments.append(_argument(i, graph, name) if name else "NULL")
-        activations = ", ".join(_argument(i, graph, t) for t in node.inputs if t and graph[t].data is None)
+        arguments = [_argument(i, graph, t) if t else "NULL" for t in node.inputs]
+        data += [table(_argument(i, graph, t), c) for t in node.inputs if t and (c := graph[t].data) is not None]
         portable.call(f"job{i}", f"{prepared.kernel}(&params{i}, {', '.join(arguments)}, output{i});", i, one, size)
         if scratch:
             dsp.lines.append(f"_Alignas(4) static uint8_t scratch{i}[{scratch}];")
@@ -138,7 +131,9 @@ def program(jobs: Sequence[Job]) -> str:
             dsp.lines += _parameters(params, form.kernel, form.params)
             call = f"{form.kernel}_inline(&{params}, {params}.layout" if form.inline else f"{form.kernel}(&{params}"
             end = f", scratch{i});" if scratch else ");"
-            dsp.call(f"job{i}_{goal}", f"{call}, {activations}, output{i}{end}", i, one, size)
+            taken = ", ".join(_argument(i, graph, t) for t in node.inputs
+                              if t and (form.takes_constants or graph[t].data is None))
+            dsp.call(f"job{i}_{goal}", f"{call}, {taken}, output{i}{end}", i, one, size)
     includes = [f'#include "{kernel}.h"' for kernel in sorted(kernels)]
     choice = ["#if HE_USE_DSP", f"int8_t results[{dsp.bytes}];", *dsp.lines, "static void calls(void)", "{",
               *dsp.calls, "}", "#else", f"int8_t results[{portable.bytes}];", *portable.lines,
@@ -165,9 +160,11 @@ def _states(i: int, graph: IntGraph) -> list[str]:
 
 
 def _argument(i: int, graph: IntGraph, name: str) -> str:
-    """An activation or a state in a call."""
+    """A tensor in a call."""
     if name in graph.inputs:
         return f"input[{graph.inputs.index(name)}]"
+    if graph[name].data is not None:
+        return f"constant{i}_{graph.nodes[0].inputs.index(name)}"
     return f"state{i}_{[t.name for t in graph.of_kind(Kind.STATE)].index(name)}"
 
 
@@ -234,9 +231,9 @@ def run_m33(elf: Path) -> tuple[bytes, dict[str, int]]:
 
 
 def table(name: str, array: np.ndarray) -> str:
-    """A constant array in C."""
+    """A constant array in C, which not every program needs."""
     values = ", ".join("INT32_MIN" if v == -2**31 else str(v) for v in array.reshape(-1).tolist())
-    return f"static const {array.dtype.name}_t {name}[{array.size}] = {{{values}}};"
+    return f"__attribute__((unused)) static const {array.dtype.name}_t {name}[{array.size}] = {{{values}}};"
 
 
 def _parameters(name: str, kernel: str, params: Any) -> list[str]:

@@ -329,11 +329,11 @@ HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
     return result;
 }
 
-/* floor(x / 2^shift), saturated to int8; shift is in 1..31, and one instruction if it is constant. */
+/* floor(x / 2^shift), saturated to int8; shift is in 0..31, and one instruction if it is constant. */
 HE_ALWAYS_INLINE int32_t he_ssat8_asr(int32_t x, int32_t shift)
 {
     int32_t result;
-    if (__builtin_constant_p(shift)) {
+    if (__builtin_constant_p(shift) && shift > 0) {
         __asm__("ssat %0, #8, %1, asr %2" : "=r"(result) : "r"(x), "i"(shift));
     } else {
         __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x >> shift));

@@ -93,7 +93,7 @@ def _context(graph: IntGraph, plan: MemoryPlan, optimize: Goal) -> dict[str, Any
     nodes = [_node(graph, plan, i, n, symbols, optimize) for i, n in enumerate(graph.nodes)]
     _share_tables(n["call"] for n in nodes if n["call"] is not None and n["dsp"] is None)
     _share_tables(n["dsp"] for n in nodes if n["dsp"] is not None)
-    always = _words(n["call"] for n in nodes if n["dsp"] is None)
+    always = _words(n["call"] for n in nodes if n["dsp"] is None) | _words(n["dsp"] for n in nodes)
     portable = _words(n["call"] for n in nodes if n["dsp"] is not None) - always
     inputs = [_tensor(graph[t], plan) for t in graph.inputs]
     outputs = [_tensor(graph[t], plan) for t in graph.outputs]
@@ -124,7 +124,7 @@ def _node(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: di
     return {
         "name": _text(node.name), "op": node.op, "symbol": f"node_{index}",
         "call": None if op.view else _portable_call(graph, plan, index, node, symbols),
-        "dsp": None if op.view else _dsp_call(graph, plan, index, node, optimize),
+        "dsp": None if op.view else _dsp_call(graph, plan, index, node, symbols, optimize),
         "macs": op.macs(graph, node), "output_offset": plan.offsets[output.name], "output_bytes": output.nbytes,
         "shapes": shapes,
     }
@@ -143,13 +143,15 @@ def _portable_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, sy
     return _Call(prepared.kernel, False, members, tables, arguments, inputs if variadic else [])
 
 
-def _dsp_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, optimize: Goal) -> _Call | None:
+def _dsp_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str],
+              optimize: Goal) -> _Call | None:
     form = OPS[node.op].dsp(graph, node, optimize)
     if form is None:
         return None
     members, tables = _params(f"node_{index}", node, form.params)
     arguments = [f"&node_{index}_params", *([f"node_{index}_params.layout"] if form.inline else [])]
-    arguments += [_pointer(graph[t], plan, True) for t in node.inputs if t and graph[t].kind is not Kind.CONSTANT]
+    arguments += [symbols.get(t) or _pointer(graph[t], plan, True) for t in node.inputs
+                  if t and (form.takes_constants or graph[t].kind is not Kind.CONSTANT)]
     arguments += [_pointer(graph[t], plan, False) for t in node.outputs]
     arguments += [_scratch(plan, node)] if OPS[node.op].dsp_scratch_bytes(graph, node) else []
     return _Call(form.kernel, form.inline, members, tables, arguments)
