@@ -21,7 +21,7 @@ from harembed.harness.instruction_counts import BlockCounter
 from harembed.ir.graph import IntGraph, Kind
 from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import Goal
+from harembed.ir.ops.base import GOALS, Goal
 
 FIRMWARE = Path(__file__).parents[1] / "firmware"
 FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion",
@@ -92,6 +92,12 @@ class Job:
     @property
     def expected(self) -> bytes:
         return Interpreter(self.graph).run(*self.inputs)[0].tobytes()
+
+
+def dsp_goals(graph: IntGraph) -> tuple[Goal, ...]:
+    """Those for which the one node has a DSP form."""
+    (node,) = graph.nodes
+    return tuple(goal for goal in GOALS if OPS[node.op].dsp(graph, node, goal) is not None)
 
 
 def job(graph: IntGraph, rng: np.random.Generator, goals: tuple[Goal, ...], randoms: int = 2) -> Job:

@@ -20,6 +20,7 @@ from kernel_driver import (
     Job,
     build_host,
     build_m33,
+    dsp_goals,
     job,
     kernel_sources,
     program,
@@ -31,17 +32,20 @@ from kernel_driver import (
 from harembed.ir.fixedpoint import requantize
 from harembed.ir.graph import IntGraph
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import GOALS, Case
+from harembed.ir.ops.base import GOALS, Case, Goal
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnected, FullyConnectedAttrs
 from harembed.ir.ops.depthwise import DepthwiseConv2D
+from harembed.ir.ops.elementwise import Add, Mul, Sub
 from harembed.ir.ops.lstm import Lstm, LstmAttrs
+from harembed.ir.ops.matmul import BatchMatMul
 from harembed.ir.ops.requantize_dsp import AWAY, TWICE, UPWARD, reach, requantize_channels
+from harembed.ir.ops.softmax import Softmax
 
 EMULATION = "-DHE_DSP_EMULATION=1"
 PORTABLE = "-DHE_FORCE_PORTABLE=1"
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected", "lstm")
+KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected", "lstm", "add", "sub", "mul", "batch_matmul", "softmax")
 
 
 def same(stride: tuple[int, int] = (1, 1), dilation: tuple[int, int] = (1, 1),
@@ -92,6 +96,17 @@ MORE_CASES = (
     Lstm.case("all_shifts_right", 9, 13, 10, scales=(0.01, 0.003, 2.0**-14), weight_scale=0.003),
     Lstm.case("three_more_than_fours", 5, 7, 15, LstmAttrs(1.5), (0.03, 0.008, 2.0**-7)),
     Lstm.case("more_units_than_unrolled", 4, 2, 37, LstmAttrs(10.0), (0.03, 0.008, 2.0**-11)),
+    Add.case("one_scale", (1, 4, 6), (1, 4, 6), (0.05, 0.05, 0.04)),
+    Sub.case("one_scale_relu", (1, 4, 6), (1, 1, 6), (0.05, 0.05, 0.04), activation="relu"),
+    Mul.case("left_shift", (1, 4, 6), (1, 4, 6), (0.5, 0.5, 0.1)),
+    Mul.case("tiny", (1, 4, 6), (1, 4, 6), (1e-5, 0.5, 0.1)),
+    BatchMatMul.case("seven_by_five", (1, 7, 9), (1, 9, 5)),
+    BatchMatMul.case("five_columns_transposed", (1, 3, 11), (1, 5, 11), adj_y=True),
+    BatchMatMul.case("both_gathered", (1, 2, 10, 6), (1, 2, 10, 3), adj_x=True),
+    BatchMatMul.case("left_shift", (1, 4, 2), (1, 2, 4), scales=(0.5, 0.5, 0.1)),
+    BatchMatMul.case("finest_output", (1, 5, 3), (1, 3, 4), scales=(0.5, 0.5, 1e-7)),
+    Softmax.case("steep_and_deep", (1, 2, 40), 0.9),
+    Softmax.case("one_value_each", (1, 40, 1), 0.1),
     Lstm.case("very_fine_cell", 9, 4, 6, scales=(0.03, 0.008, 2.0**-19)),
 )
 
@@ -121,12 +136,17 @@ def jobs() -> tuple[Job, ...]:
     rng = np.random.default_rng(5)
     cases = [c for op in KERNELS for c in OPS[op].CASES] + list(MORE_CASES)
     graphs = [c.build(rng) for c in cases]
-    graphs = [g for g in graphs if OPS[g.nodes[0].op].dsp(g, g.nodes[0], "size") is not None]
+    graphs = [g for g in graphs if dsp_goals(g)]
     graphs += [random_case(rng).build(rng) for _ in range(40)]
     graphs += [with_extreme_bias(g) for g in graphs[:2]]
     # Code of its own for each layer takes long to compile: every third case has some, for "speed" or "balanced".
-    return tuple(job(g, rng, ("size", GOALS[i % 2]) if i % 3 == 0 else ("size",), randoms=1)
-                 for i, g in enumerate(graphs))
+    return tuple(job(g, rng, goals_of(g, i), randoms=1) for i, g in enumerate(graphs))
+
+
+def goals_of(graph: IntGraph, i: int) -> tuple[Goal, ...]:
+    wanted = ("size", GOALS[i % 2]) if i % 3 == 0 else ("size",)
+    there = dsp_goals(graph)
+    return tuple(g for g in there if g in wanted) or there[:1]
 
 
 def check(results: bytes, portable: bool = False) -> None:

@@ -58,13 +58,15 @@ def test_operator_is_complete(op: str) -> None:
 # Where the structs in the params of DSP forms are defined.
 STRUCTS = {"Geometry": ("kernels/he_patch_s8_dsp.h", "he_geometry"),
            "DotS8": ("kernels/he_dot_s8_dsp.h", "he_dot_s8"),
-           "RequantizeS8": ("include/he_requantize_dsp.h", "he_requantize_s8")}
+           "RequantizeS8": ("include/he_requantize_dsp.h", "he_requantize_s8"),
+           "ScaleS8": ("include/he_requantize_dsp.h", "he_scale_s8"),
+           "Vectors": ("kernels/he_batch_matmul_s8_dsp.h", "he_matmul_vectors")}
 
 
 @pytest.mark.parametrize("op", [op for op in OPS if OPS[op].CASES and not OPS[op].view])
 def test_dsp_form_is_complete(op: str) -> None:
     graph = OPS[op].CASES[0].build(np.random.default_rng(0))
-    form = OPS[op].dsp(graph, graph.nodes[0], "balanced")
+    form = OPS[op].dsp(graph, graph.nodes[0], "speed")
     if form is None:
         assert OPS[op].dsp_scratch_bytes(graph, graph.nodes[0]) == 0
         return

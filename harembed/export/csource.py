@@ -15,7 +15,7 @@ from harembed.cost.memory import MemoryPlan, plan_memory
 from harembed.errors import GraphError
 from harembed.ir.graph import DType, IntGraph, Kind, Node, TensorSpec
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import Goal
+from harembed.ir.ops.base import GOALS, Goal
 from harembed.resources import resource_dir
 
 MAX_RANK = 5  # HE_MAX_RANK in harembed.h
@@ -77,13 +77,13 @@ def generate(graph: IntGraph, plan: MemoryPlan | None = None, optimize: Goal = "
 
 
 def kernels_of(graph: IntGraph) -> list[str]:
-    """Names of the kernels that a graph calls, in portable and in DSP form, sorted."""
+    """Names of the kernels that a graph calls, in portable and in DSP form, whatever the goal, sorted."""
     names = set()
     for n in graph.nodes:
         if not OPS[n.op].view:
             names.add(OPS[n.op].prepare(graph, n).kernel)
-            dsp = OPS[n.op].dsp(graph, n, "balanced")
-            names.update({dsp.kernel} if dsp else ())
+            forms = (OPS[n.op].dsp(graph, n, goal) for goal in GOALS)
+            names.update(form.kernel for form in forms if form is not None)
     return sorted(names)
 
 

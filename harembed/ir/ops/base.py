@@ -91,7 +91,7 @@ class Op:
         return 0
 
     def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
-        """The form for cores with DSP instructions; None if the portable kernel serves them too."""
+        """The form for cores with DSP instructions; None if the portable kernel serves them too, with this goal."""
         return None
 
     def reference(self, params: Any, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
