@@ -202,7 +202,7 @@ INSTRUCTIONS = """
 #include <stddef.h>
 #include "he_dsp.h"
 #define ALL (sizeof edges / sizeof edges[0])
-static int32_t results[ALL * ALL * 31];
+static int32_t results[ALL * ALL * 32];
 static uint32_t words[4];
 void run(void);
 void run(void)
@@ -222,6 +222,7 @@ void run(void)
             *r++ = he_smmla(a, b, a ^ 0x5A5A5A5A);
             *r++ = he_smmlar(a, b, a ^ 0x5A5A5A5A);
             *r++ = he_smmulr(a, b);
+            *r++ = he_smlal_high(a, b, v ^ 0x5A5A5A5AU, a ^ 0x5A5A5A5A);
             *r++ = he_smulbb(u, v);
             *r++ = he_smultb(u, v);
             *r++ = he_ssat16_asr(a, 0);

@@ -139,6 +139,11 @@ HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
     return he_smmlar(a, b, 0);
 }
 
+HE_ALWAYS_INLINE int32_t he_smlal_high(int32_t a, int32_t b, uint32_t low, int32_t high)
+{
+    return (int32_t)(uint32_t)(((uint64_t)((int64_t)a * b) + low + ((uint64_t)(uint32_t)high << 32)) >> 32);
+}
+
 HE_ALWAYS_INLINE int32_t he_ssat8_asr(int32_t x, int32_t shift)
 {
     return he_saturate(x >> shift, -128, 127);
@@ -327,6 +332,13 @@ HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
     int32_t result;
     __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
     return result;
+}
+
+/* The high word of a * b + 2^32 * high + low, which wraps. */
+HE_ALWAYS_INLINE int32_t he_smlal_high(int32_t a, int32_t b, uint32_t low, int32_t high)
+{
+    __asm__("smlal %0, %1, %2, %3" : "+&r"(low), "+&r"(high) : "r"(a), "r"(b));
+    return high;
 }
 
 /* floor(x / 2^shift), saturated to int8; shift is in 0..31, and one instruction if it is constant. */

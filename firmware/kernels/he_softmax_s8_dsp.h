@@ -35,10 +35,10 @@ HE_ALWAYS_INLINE void he_softmax_row(const int32_t *exponentials, int32_t depth,
     /* Twice rounded, of a product that is not negative: both halves are added to it, then it is shifted once, by 31 and
      * by 35 - zeros bits, which are at least 23. */
     const int32_t shift = 34 - zeros; /* of the high word */
-    const int64_t halves = (INT64_C(1) << 30) + (int64_t)((UINT64_C(1) << (shift + 31)));
+    const int32_t half = INT32_C(1) << (shift - 1);
     for (int32_t i = 0; i < depth; ++i) {
-        const int64_t product = (int64_t)reciprocal * exponentials[max - x[i]] + halves;
-        y[i] = (int8_t)he_ssat8_asr((int32_t)((int32_t)(product >> 32) >> shift) - 128, 0);
+        const int32_t e = exponentials[max - x[i]];
+        y[i] = (int8_t)he_ssat8_asr((he_smlal_high(reciprocal, e, UINT32_C(1) << 30, half) >> shift) - 128, 0);
     }
 }
 
