@@ -39,13 +39,17 @@ from harembed.ir.ops.depthwise import DepthwiseConv2D
 from harembed.ir.ops.elementwise import Add, Mul, Sub
 from harembed.ir.ops.lstm import Lstm, LstmAttrs
 from harembed.ir.ops.matmul import BatchMatMul
+from harembed.ir.ops.mean import Mean, MeanAttrs
+from harembed.ir.ops.pool import AveragePool2D, MaxPool2D, Pool2DAttrs
 from harembed.ir.ops.requantize_dsp import AWAY, TWICE, UPWARD, reach, requantize_channels
 from harembed.ir.ops.softmax import Softmax
+from harembed.ir.ops.unary import unary_case
 
 EMULATION = "-DHE_DSP_EMULATION=1"
 PORTABLE = "-DHE_FORCE_PORTABLE=1"
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected", "lstm", "add", "sub", "mul", "batch_matmul", "softmax")
+KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected", "lstm", "add", "sub", "mul", "batch_matmul", "softmax",
+           "mean", "sum", "average_pool_2d", "max_pool_2d")
 
 
 def same(stride: tuple[int, int] = (1, 1), dilation: tuple[int, int] = (1, 1),
@@ -105,6 +109,15 @@ MORE_CASES = (
     BatchMatMul.case("both_gathered", (1, 2, 10, 6), (1, 2, 10, 3), adj_x=True),
     BatchMatMul.case("left_shift", (1, 4, 2), (1, 2, 4), scales=(0.5, 0.5, 0.1)),
     BatchMatMul.case("finest_output", (1, 5, 3), (1, 3, 4), scales=(0.5, 0.5, 1e-7)),
+    *(unary_case(op, *arguments) for op in (AveragePool2D(), MaxPool2D()) for arguments in (
+        ("same_of_six", (1, 5, 7, 6), Pool2DAttrs((3, 3), (2, 2), "same", "relu")),
+        ("whole_of_five", (1, 8, 31, 5), Pool2DAttrs((8, 31), (8, 31)), (0.05, 0.05), (-128, -128)),
+        ("halves_of_eight", (1, 6, 9, 8), Pool2DAttrs((1, 2), (1, 2), activation="relu6"), (0.1, 0.1), (3, 3)),
+        ("beyond_the_input", (1, 2, 3, 9), Pool2DAttrs((3, 7), (1, 1), "same")))),
+    unary_case(Mean(), "of_many", (1, 2, 700, 5), MeanAttrs((2,)), (0.05, 0.003), (-128, 127)),
+    unary_case(Mean(), "of_many_in_a_row", (1, 2, 1500), MeanAttrs((2,)), (0.05, 0.003), (127, -128)),
+    unary_case(Mean(), "of_some_in_a_row", (1, 3, 6), MeanAttrs((2,)), (0.05, 0.07), (9, -3)),
+    unary_case(Mean(), "left_shift", (1, 3, 6), MeanAttrs((1,)), (0.9, 0.02), (9, -3)),
     Softmax.case("steep_and_deep", (1, 2, 40), 0.9),
     Softmax.case("one_value_each", (1, 40, 1), 0.1),
     Lstm.case("very_fine_cell", 9, 4, 6, scales=(0.03, 0.008, 2.0**-19)),
@@ -202,7 +215,7 @@ INSTRUCTIONS = """
 #include <stddef.h>
 #include "he_dsp.h"
 #define ALL (sizeof edges / sizeof edges[0])
-static int32_t results[ALL * ALL * 32];
+static int32_t results[ALL * ALL * 34];
 static uint32_t words[4];
 void run(void);
 void run(void)
@@ -223,6 +236,8 @@ void run(void)
             *r++ = he_smmlar(a, b, a ^ 0x5A5A5A5A);
             *r++ = he_smmulr(a, b);
             *r++ = he_smlal_high(a, b, v ^ 0x5A5A5A5AU, a ^ 0x5A5A5A5A);
+            *r++ = (int32_t)he_smax8(u, v);
+            *r++ = (int32_t)he_smin8(u, v);
             *r++ = he_smulbb(u, v);
             *r++ = he_smultb(u, v);
             *r++ = he_ssat16_asr(a, 0);

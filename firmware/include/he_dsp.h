@@ -71,6 +71,12 @@ HE_ALWAYS_INLINE uint32_t he_load_4(const int8_t *from)
     return word;
 }
 
+/* Four int8 to any address. */
+HE_ALWAYS_INLINE void he_store_4(int8_t *to, uint32_t word)
+{
+    __builtin_memcpy(to, &word, sizeof word);
+}
+
 typedef struct {
     uint32_t first, second;
 } he_words;
@@ -178,6 +184,21 @@ HE_ALWAYS_INLINE int32_t he_smulbb(uint32_t a, uint32_t b)
 HE_ALWAYS_INLINE int32_t he_smultb(uint32_t a, uint32_t b)
 {
     return (int16_t)(a >> 16) * (int16_t)b;
+}
+
+HE_ALWAYS_INLINE uint32_t he_smax8(uint32_t a, uint32_t b)
+{
+    uint32_t result = 0;
+    for (uint32_t shift = 0; shift < 32U; shift += 8U) {
+        const int8_t x = (int8_t)(a >> shift), y = (int8_t)(b >> shift);
+        result |= (uint32_t)(uint8_t)(x > y ? x : y) << shift;
+    }
+    return result;
+}
+
+HE_ALWAYS_INLINE uint32_t he_smin8(uint32_t a, uint32_t b)
+{
+    return ~he_smax8(~a, ~b);
 }
 
 HE_ALWAYS_INLINE uint32_t he_pair_of_highs(uint32_t low, uint32_t high)
@@ -403,6 +424,22 @@ HE_ALWAYS_INLINE int32_t he_smultb(uint32_t a, uint32_t b)
     int32_t product;
     __asm__("smultb %0, %1, %2" : "=r"(product) : "r"(a), "r"(b));
     return product;
+}
+
+/* The larger of four int8 each. */
+HE_ALWAYS_INLINE uint32_t he_smax8(uint32_t a, uint32_t b)
+{
+    uint32_t larger;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(larger) : "r"(a), "r"(b));
+    return larger;
+}
+
+/* The smaller of four int8 each. */
+HE_ALWAYS_INLINE uint32_t he_smin8(uint32_t a, uint32_t b)
+{
+    uint32_t smaller;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(smaller) : "r"(a), "r"(b));
+    return smaller;
 }
 
 /* The high halves of two words. */
