@@ -18,10 +18,10 @@ from unicorn import arm_const
 
 from harembed.harness.elf_image import read_elf
 from harembed.harness.instruction_counts import BlockCounter
-from harembed.ir.graph import IntGraph
+from harembed.ir.graph import IntGraph, Kind
 from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import Goal
+from harembed.ir.ops.base import GOALS, Goal
 
 FIRMWARE = Path(__file__).parents[1] / "firmware"
 FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion",
@@ -83,22 +83,31 @@ ASSERT(SIZEOF(.data) == 0, "nothing copies .data")
 
 @dataclass(frozen=True)
 class Job:
-    """A graph of one node, with inputs [N, ...] for its one input, and the goals that its DSP form is built for."""
+    """A graph of one node, with values [N, ...] of each of its inputs, and the goals of its DSP forms."""
 
     graph: IntGraph
-    inputs: np.ndarray
+    inputs: tuple[np.ndarray, ...]
     goals: tuple[Goal, ...]
 
     @property
     def expected(self) -> bytes:
-        return Interpreter(self.graph).run(self.inputs)[0].tobytes()
+        return Interpreter(self.graph).run(*self.inputs)[0].tobytes()
+
+
+def dsp_goals(graph: IntGraph) -> tuple[Goal, ...]:
+    """Those for which the one node has a DSP form."""
+    (node,) = graph.nodes
+    return tuple(goal for goal in GOALS if OPS[node.op].dsp(graph, node, goal) is not None)
 
 
 def job(graph: IntGraph, rng: np.random.Generator, goals: tuple[Goal, ...], randoms: int = 2) -> Job:
     """With both ends of the range and full-range random inputs."""
-    shape = graph[graph.inputs[0]].shape[1:]
-    ends = np.stack([np.full(shape, v, np.int8) for v in (-128, 127)])
-    return Job(graph, np.concatenate([ends, rng.integers(-128, 128, (randoms, *shape)).astype(np.int8)]), goals)
+    inputs = []
+    for i, name in enumerate(graph.inputs):
+        shape = graph[name].shape[1:]
+        ends = np.stack([np.full(shape, v, np.int8) for v in ((-128, 127), (127, 127))[i % 2]])
+        inputs.append(np.concatenate([ends, rng.integers(-128, 128, (randoms, *shape)).astype(np.int8)]))
+    return Job(graph, tuple(inputs), goals)
 
 
 def program(jobs: Sequence[Job]) -> str:
@@ -113,16 +122,10 @@ def program(jobs: Sequence[Job]) -> str:
         size = graph[graph.outputs[0]].nbytes
         scratch = OPS[node.op].dsp_scratch_bytes(graph, node)
         # Each input, output and scratch is an array of its own: a sanitizer then sees every byte too far.
-        data += [f"static int8_t output{i}[{size}];", *(table(f"input{i}_{n}", x) for n, x in enumerate(one.inputs))]
+        data += [f"static int8_t output{i}[{size}];", *_inputs(i, one), *_states(i, graph)]
         portable.lines += _parameters(f"params{i}", prepared.kernel, prepared.params)
-        arguments = []
-        for k, name in enumerate(node.inputs):
-            constant = graph[name].data if name else None
-            if constant is not None:
-                portable.lines.append(table(f"constant{i}_{k}", constant))
-                arguments.append(f"constant{i}_{k}")
-            else:
-                arguments.append("input" if name else "NULL")
+        arguments = [_argument(i, graph, t) if t else "NULL" for t in node.inputs]
+        data += [table(_argument(i, graph, t), c) for t in node.inputs if t and (c := graph[t].data) is not None]
         portable.call(f"job{i}", f"{prepared.kernel}(&params{i}, {', '.join(arguments)}, output{i});", i, one, size)
         if scratch:
             dsp.lines.append(f"_Alignas(4) static uint8_t scratch{i}[{scratch}];")
@@ -134,7 +137,9 @@ def program(jobs: Sequence[Job]) -> str:
             dsp.lines += _parameters(params, form.kernel, form.params)
             call = f"{form.kernel}_inline(&{params}, {params}.layout" if form.inline else f"{form.kernel}(&{params}"
             end = f", scratch{i});" if scratch else ");"
-            dsp.call(f"job{i}_{goal}", f"{call}, input, output{i}{end}", i, one, size)
+            taken = ", ".join(_argument(i, graph, t) for t in node.inputs
+                              if t and (form.takes_constants or graph[t].data is None))
+            dsp.call(f"job{i}_{goal}", f"{call}, {taken}, output{i}{end}", i, one, size)
     includes = [f'#include "{kernel}.h"' for kernel in sorted(kernels)]
     choice = ["#if HE_USE_DSP", f"int8_t results[{dsp.bytes}];", *dsp.lines, "static void calls(void)", "{",
               *dsp.calls, "}", "#else", f"int8_t results[{portable.bytes}];", *portable.lines,
@@ -143,6 +148,30 @@ def program(jobs: Sequence[Job]) -> str:
     return "\n".join(["#include <stddef.h>", "#include <stdint.h>", '#include "he_dsp.h"', *includes,
                       "extern int8_t results[];", COLLECT, *data, *choice, "void run(void);",
                       "void run(void) { calls(); }", ""])
+
+
+def _inputs(i: int, one: Job) -> list[str]:
+    """Tables, and for each call the list of those that it reads."""
+    lines = []
+    for n in range(len(one.inputs[0])):
+        lines += [table(f"input{i}_{n}_{k}", x[n]) for k, x in enumerate(one.inputs)]
+        names = ", ".join(f"input{i}_{n}_{k}" for k in range(len(one.inputs)))
+        lines.append(f"static const int8_t *const inputs{i}_{n}[] = {{{names}}};")
+    return lines
+
+
+def _states(i: int, graph: IntGraph) -> list[str]:
+    return [f"static {t.dtype.numpy.name}_t state{i}_{k}[{t.elements}];"
+            for k, t in enumerate(graph.of_kind(Kind.STATE))]
+
+
+def _argument(i: int, graph: IntGraph, name: str) -> str:
+    """A tensor in a call."""
+    if name in graph.inputs:
+        return f"input[{graph.inputs.index(name)}]"
+    if graph[name].data is not None:
+        return f"constant{i}_{graph.nodes[0].inputs.index(name)}"
+    return f"state{i}_{[t.name for t in graph.of_kind(Kind.STATE)].index(name)}"
 
 
 class _Text:
@@ -154,9 +183,12 @@ class _Text:
         self.bytes = 0
 
     def call(self, name: str, statement: str, i: int, one: Job, size: int) -> None:
-        self.lines.append(f"__attribute__((noinline)) static void {name}(const int8_t *input) {{ {statement} }}")
-        for n in range(len(one.inputs)):
-            self.calls.append(f"    {name}(input{i}_{n}); collect({self.bytes}, output{i}, {size});")
+        resets = [f"    for (int k = 0; k < {t.elements}; ++k) state{i}_{s}[k] = {t.zero_point};"
+                  for s, t in enumerate(one.graph.of_kind(Kind.STATE))]
+        self.lines.append(f"__attribute__((noinline)) static void {name}(const int8_t *const *input)\n"
+                          f"{{ {statement} }}")
+        for n in range(len(one.inputs[0])):
+            self.calls += [*resets, f"    {name}(inputs{i}_{n}); collect({self.bytes}, output{i}, {size});"]
             self.bytes += size
 
 
@@ -205,9 +237,9 @@ def run_m33(elf: Path) -> tuple[bytes, dict[str, int]]:
 
 
 def table(name: str, array: np.ndarray) -> str:
-    """A constant array in C."""
+    """A constant array in C, which not every program needs."""
     values = ", ".join("INT32_MIN" if v == -2**31 else str(v) for v in array.reshape(-1).tolist())
-    return f"static const {array.dtype.name}_t {name}[{array.size}] = {{{values}}};"
+    return f"__attribute__((unused)) static const {array.dtype.name}_t {name}[{array.size}] = {{{values}}};"
 
 
 def _parameters(name: str, kernel: str, params: Any) -> list[str]:
@@ -222,6 +254,8 @@ def _initialiser(name: str, params: Any) -> tuple[list[str], str]:
         if isinstance(value, np.ndarray):
             lines.append(table(f"{name}_{field.name}", value))
             value = f"{name}_{field.name}"
+        elif isinstance(value, tuple):
+            value = f"{{{', '.join(str(int(v)) for v in value)}}}"
         elif is_dataclass(value):
             more, value = _initialiser(name, value)
             lines += more

@@ -20,6 +20,7 @@ from kernel_driver import (
     Job,
     build_host,
     build_m33,
+    dsp_goals,
     job,
     kernel_sources,
     program,
@@ -31,16 +32,24 @@ from kernel_driver import (
 from harembed.ir.fixedpoint import requantize
 from harembed.ir.graph import IntGraph
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import GOALS, Case
+from harembed.ir.ops.base import GOALS, Case, Goal
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnected, FullyConnectedAttrs
 from harembed.ir.ops.depthwise import DepthwiseConv2D
+from harembed.ir.ops.elementwise import Add, Mul, Sub
+from harembed.ir.ops.lstm import Lstm, LstmAttrs
+from harembed.ir.ops.matmul import BatchMatMul
+from harembed.ir.ops.mean import Mean, MeanAttrs
+from harembed.ir.ops.pool import AveragePool2D, MaxPool2D, Pool2DAttrs
 from harembed.ir.ops.requantize_dsp import AWAY, TWICE, UPWARD, reach, requantize_channels
+from harembed.ir.ops.softmax import Softmax
+from harembed.ir.ops.unary import unary_case
 
 EMULATION = "-DHE_DSP_EMULATION=1"
 PORTABLE = "-DHE_FORCE_PORTABLE=1"
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected")
+KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected", "lstm", "add", "sub", "mul", "batch_matmul", "softmax",
+           "mean", "sum", "average_pool_2d", "max_pool_2d")
 
 
 def same(stride: tuple[int, int] = (1, 1), dilation: tuple[int, int] = (1, 1),
@@ -85,6 +94,33 @@ MORE_CASES = (
     FullyConnected.case("three_rows", (1, 3, 10), 7, FullyConnectedAttrs(keep_num_dims=True)),
     FullyConnected.case("rows_odd", (1, 5, 7), 3, FullyConnectedAttrs(keep_num_dims=True)),
     FullyConnected.case("long", (1, 517), 5),
+    Lstm.case("left_shifts", 9, 6, 5, LstmAttrs(4.0), (0.2, 0.008, 2.0**-12), weight_scale=0.02),
+    Lstm.case("left_shifts_beyond_int16", 6, 3, 5, scales=(0.9, 0.5, 2.0**-12), weight_scale=0.9),
+    Lstm.case("zero_point_beside_the_rounding", 9, 4, 6, scales=(0.03, 0.03, 2.0**-13), zero_points=(6, 127)),
+    Lstm.case("all_shifts_right", 9, 13, 10, scales=(0.01, 0.003, 2.0**-14), weight_scale=0.003),
+    Lstm.case("three_more_than_fours", 5, 7, 15, LstmAttrs(1.5), (0.03, 0.008, 2.0**-7)),
+    Lstm.case("more_units_than_unrolled", 4, 2, 37, LstmAttrs(10.0), (0.03, 0.008, 2.0**-11)),
+    Add.case("one_scale", (1, 4, 6), (1, 4, 6), (0.05, 0.05, 0.04)),
+    Sub.case("one_scale_relu", (1, 4, 6), (1, 1, 6), (0.05, 0.05, 0.04), activation="relu"),
+    Mul.case("left_shift", (1, 4, 6), (1, 4, 6), (0.5, 0.5, 0.1)),
+    Mul.case("tiny", (1, 4, 6), (1, 4, 6), (1e-5, 0.5, 0.1)),
+    BatchMatMul.case("seven_by_five", (1, 7, 9), (1, 9, 5)),
+    BatchMatMul.case("five_columns_transposed", (1, 3, 11), (1, 5, 11), adj_y=True),
+    BatchMatMul.case("both_gathered", (1, 2, 10, 6), (1, 2, 10, 3), adj_x=True),
+    BatchMatMul.case("left_shift", (1, 4, 2), (1, 2, 4), scales=(0.5, 0.5, 0.1)),
+    BatchMatMul.case("finest_output", (1, 5, 3), (1, 3, 4), scales=(0.5, 0.5, 1e-7)),
+    *(unary_case(op, *arguments) for op in (AveragePool2D(), MaxPool2D()) for arguments in (
+        ("same_of_six", (1, 5, 7, 6), Pool2DAttrs((3, 3), (2, 2), "same", "relu")),
+        ("whole_of_five", (1, 8, 31, 5), Pool2DAttrs((8, 31), (8, 31)), (0.05, 0.05), (-128, -128)),
+        ("halves_of_eight", (1, 6, 9, 8), Pool2DAttrs((1, 2), (1, 2), activation="relu6"), (0.1, 0.1), (3, 3)),
+        ("beyond_the_input", (1, 2, 3, 9), Pool2DAttrs((3, 7), (1, 1), "same")))),
+    unary_case(Mean(), "of_many", (1, 2, 700, 5), MeanAttrs((2,)), (0.05, 0.003), (-128, 127)),
+    unary_case(Mean(), "of_many_in_a_row", (1, 2, 1500), MeanAttrs((2,)), (0.05, 0.003), (127, -128)),
+    unary_case(Mean(), "of_some_in_a_row", (1, 3, 6), MeanAttrs((2,)), (0.05, 0.07), (9, -3)),
+    unary_case(Mean(), "left_shift", (1, 3, 6), MeanAttrs((1,)), (0.9, 0.02), (9, -3)),
+    Softmax.case("steep_and_deep", (1, 2, 40), 0.9),
+    Softmax.case("one_value_each", (1, 40, 1), 0.1),
+    Lstm.case("very_fine_cell", 9, 4, 6, scales=(0.03, 0.008, 2.0**-19)),
 )
 
 
@@ -113,12 +149,17 @@ def jobs() -> tuple[Job, ...]:
     rng = np.random.default_rng(5)
     cases = [c for op in KERNELS for c in OPS[op].CASES] + list(MORE_CASES)
     graphs = [c.build(rng) for c in cases]
-    graphs = [g for g in graphs if OPS[g.nodes[0].op].dsp(g, g.nodes[0], "size") is not None]
+    graphs = [g for g in graphs if dsp_goals(g)]
     graphs += [random_case(rng).build(rng) for _ in range(40)]
     graphs += [with_extreme_bias(g) for g in graphs[:2]]
     # Code of its own for each layer takes long to compile: every third case has some, for "speed" or "balanced".
-    return tuple(job(g, rng, ("size", GOALS[i % 2]) if i % 3 == 0 else ("size",), randoms=1)
-                 for i, g in enumerate(graphs))
+    return tuple(job(g, rng, goals_of(g, i), randoms=1) for i, g in enumerate(graphs))
+
+
+def goals_of(graph: IntGraph, i: int) -> tuple[Goal, ...]:
+    wanted = ("size", GOALS[i % 2]) if i % 3 == 0 else ("size",)
+    there = dsp_goals(graph)
+    return tuple(g for g in there if g in wanted) or there[:1]
 
 
 def check(results: bytes, portable: bool = False) -> None:
@@ -174,7 +215,7 @@ INSTRUCTIONS = """
 #include <stddef.h>
 #include "he_dsp.h"
 #define ALL (sizeof edges / sizeof edges[0])
-static int32_t results[ALL * ALL * 17];
+static int32_t results[ALL * ALL * 34];
 static uint32_t words[4];
 void run(void);
 void run(void)
@@ -192,6 +233,23 @@ void run(void)
             *r++ = he_smlatt(u, v, a ^ 0x5A5A5A5A);
             *r++ = (int32_t)he_pair(a, b);
             *r++ = he_smmla(a, b, a ^ 0x5A5A5A5A);
+            *r++ = he_smmlar(a, b, a ^ 0x5A5A5A5A);
+            *r++ = he_smmulr(a, b);
+            *r++ = he_smlal_high(a, b, v ^ 0x5A5A5A5AU, a ^ 0x5A5A5A5A);
+            *r++ = (int32_t)he_smax8(u, v);
+            *r++ = (int32_t)he_smin8(u, v);
+            *r++ = he_smulbb(u, v);
+            *r++ = he_smultb(u, v);
+            *r++ = he_ssat16_asr(a, 0);
+            *r++ = he_ssat16_asr(a, 5);
+            *r++ = he_ssat16_asr(a, (int32_t)(j % 32));
+            *r++ = he_ssat24_doubled(a);
+            *r++ = (int32_t)he_qadd16(u, v);
+            *r++ = (int32_t)he_ssub16(u, v);
+            *r++ = (int32_t)he_pair_of_highs(u, v);
+            *r++ = (int32_t)he_neighbours((const int16_t *)edges, (int32_t)j);
+            *r++ = (int32_t)he_two_at(he_opaque(edges), 3).second;
+            *r++ = he_in_register(a);
             *r++ = he_ssat8_asr(a, 1);
             *r++ = he_ssat8_asr(a, 1 + (int32_t)(j % 31));
             *r++ = he_smlad_first(u, v, a ^ 0x5A5A5A5A);

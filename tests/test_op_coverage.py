@@ -61,13 +61,15 @@ STRUCTS = {"Geometry": ("kernels/he_patch_s8_dsp.h", "he_geometry"),
            "RequantizeS8": ("include/he_requantize_dsp.h", "he_requantize_s8"),
            "AddParams": ("kernels/he_add_s8.h", "he_add_s8_params"),
            "MulParams": ("kernels/he_mul_s8.h", "he_mul_s8_params"),
-           "FullyConnectedParams": ("kernels/he_fully_connected_s8.h", "he_fully_connected_s8_params")}
+           "FullyConnectedParams": ("kernels/he_fully_connected_s8.h", "he_fully_connected_s8_params"),
+           "ScaleS8": ("include/he_requantize_dsp.h", "he_scale_s8"),
+           "Vectors": ("kernels/he_batch_matmul_s8_dsp.h", "he_matmul_vectors")}
 
 
 @pytest.mark.parametrize("op", [op for op in OPS if OPS[op].CASES and not OPS[op].view])
 def test_dsp_form_is_complete(op: str) -> None:
     graph = OPS[op].CASES[0].build(np.random.default_rng(0))
-    form = OPS[op].dsp(graph, graph.nodes[0], "balanced")
+    form = OPS[op].dsp(graph, graph.nodes[0], "speed")
     if form is None:
         assert OPS[op].dsp_scratch_bytes(graph, graph.nodes[0]) == 0
         return

@@ -44,6 +44,15 @@
 #define HE_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* A longer loop takes four rounds at once. */
+#if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
+#define HE_UNROLL_SOME
+#elif defined(__clang__)
+#define HE_UNROLL_SOME _Pragma("clang loop unroll_count(4)")
+#else
+#define HE_UNROLL_SOME _Pragma("GCC unroll 4")
+#endif
+
 /* What lives across this point goes to the stack rather than into these registers. */
 #if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
 #define HE_FREE_REGISTERS()
@@ -60,6 +69,12 @@ HE_ALWAYS_INLINE uint32_t he_load_4(const int8_t *from)
     uint32_t word;
     __builtin_memcpy(&word, from, sizeof word);
     return word;
+}
+
+/* Four int8 to any address. */
+HE_ALWAYS_INLINE void he_store_4(int8_t *to, uint32_t word)
+{
+    __builtin_memcpy(to, &word, sizeof word);
 }
 
 typedef struct {
@@ -120,9 +135,96 @@ HE_ALWAYS_INLINE int32_t he_smmla(int32_t a, int32_t b, int32_t sum)
     return (int32_t)((uint32_t)sum + (uint32_t)(((int64_t)a * b) >> 32));
 }
 
+HE_ALWAYS_INLINE int32_t he_smmlar(int32_t a, int32_t b, int32_t sum)
+{
+    return (int32_t)((uint32_t)sum + (uint32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32));
+}
+
+HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
+{
+    return he_smmlar(a, b, 0);
+}
+
+HE_ALWAYS_INLINE int32_t he_smlal_high(int32_t a, int32_t b, uint32_t low, int32_t high)
+{
+    return (int32_t)(uint32_t)(((uint64_t)((int64_t)a * b) + low + ((uint64_t)(uint32_t)high << 32)) >> 32);
+}
+
 HE_ALWAYS_INLINE int32_t he_ssat8_asr(int32_t x, int32_t shift)
 {
     return he_saturate(x >> shift, -128, 127);
+}
+
+HE_ALWAYS_INLINE int32_t he_ssat16_asr(int32_t x, int32_t shift)
+{
+    return he_saturate(x >> shift, INT16_MIN, INT16_MAX);
+}
+
+HE_ALWAYS_INLINE int32_t he_ssat24_doubled(int32_t x)
+{
+    return he_saturate((int32_t)((uint32_t)x << 1), -(1 << 23), (1 << 23) - 1);
+}
+
+HE_ALWAYS_INLINE uint32_t he_qadd16(uint32_t a, uint32_t b)
+{
+    return he_pair(he_saturate((int16_t)a + (int16_t)b, INT16_MIN, INT16_MAX),
+                   he_saturate((int16_t)(a >> 16) + (int16_t)(b >> 16), INT16_MIN, INT16_MAX));
+}
+
+HE_ALWAYS_INLINE uint32_t he_ssub16(uint32_t a, uint32_t b)
+{
+    return he_pair((int16_t)a - (int16_t)b, (int16_t)(a >> 16) - (int16_t)(b >> 16));
+}
+
+HE_ALWAYS_INLINE int32_t he_smulbb(uint32_t a, uint32_t b)
+{
+    return (int16_t)a * (int16_t)b;
+}
+
+HE_ALWAYS_INLINE int32_t he_smultb(uint32_t a, uint32_t b)
+{
+    return (int16_t)(a >> 16) * (int16_t)b;
+}
+
+HE_ALWAYS_INLINE uint32_t he_smax8(uint32_t a, uint32_t b)
+{
+    uint32_t result = 0;
+    for (uint32_t shift = 0; shift < 32U; shift += 8U) {
+        const int8_t x = (int8_t)(a >> shift), y = (int8_t)(b >> shift);
+        result |= (uint32_t)(uint8_t)(x > y ? x : y) << shift;
+    }
+    return result;
+}
+
+HE_ALWAYS_INLINE uint32_t he_smin8(uint32_t a, uint32_t b)
+{
+    return ~he_smax8(~a, ~b);
+}
+
+HE_ALWAYS_INLINE uint32_t he_pair_of_highs(uint32_t low, uint32_t high)
+{
+    return (low >> 16) | (high & 0xFFFF0000U);
+}
+
+HE_ALWAYS_INLINE uint32_t he_neighbours(const int16_t *table, int32_t index)
+{
+    return he_pair(table[index], table[index + 1]);
+}
+
+HE_ALWAYS_INLINE he_words he_two_at(const int32_t *from, int32_t index)
+{
+    const he_words words = {(uint32_t)from[index], (uint32_t)from[index + 1]};
+    return words;
+}
+
+HE_ALWAYS_INLINE int32_t he_in_register(int32_t constant)
+{
+    return constant;
+}
+
+HE_ALWAYS_INLINE const int32_t *he_opaque(const int32_t *constants)
+{
+    return constants;
 }
 
 HE_ALWAYS_INLINE void he_smlad_to(int32_t *sum, uint32_t a, uint32_t b)
@@ -237,16 +339,145 @@ HE_ALWAYS_INLINE int32_t he_smmla(int32_t a, int32_t b, int32_t sum)
     return result;
 }
 
-/* floor(x / 2^shift), saturated to int8; shift is in 1..31, and one instruction if it is constant. */
+/* sum + floor(a * b / 2^32 + 1/2); the sum wraps. */
+HE_ALWAYS_INLINE int32_t he_smmlar(int32_t a, int32_t b, int32_t sum)
+{
+    int32_t result;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
+/* The same without a sum. */
+HE_ALWAYS_INLINE int32_t he_smmulr(int32_t a, int32_t b)
+{
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+}
+
+/* The high word of a * b + 2^32 * high + low, which wraps. */
+HE_ALWAYS_INLINE int32_t he_smlal_high(int32_t a, int32_t b, uint32_t low, int32_t high)
+{
+    __asm__("smlal %0, %1, %2, %3" : "+&r"(low), "+&r"(high) : "r"(a), "r"(b));
+    return high;
+}
+
+/* floor(x / 2^shift), saturated to int8; shift is in 0..31, and one instruction if it is constant. */
 HE_ALWAYS_INLINE int32_t he_ssat8_asr(int32_t x, int32_t shift)
 {
     int32_t result;
-    if (__builtin_constant_p(shift)) {
+    if (__builtin_constant_p(shift) && shift > 0) {
         __asm__("ssat %0, #8, %1, asr %2" : "=r"(result) : "r"(x), "i"(shift));
     } else {
         __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x >> shift));
     }
     return result;
+}
+
+/* floor(x / 2^shift), saturated to int16; shift is in 0..31, and one instruction if it is constant. */
+HE_ALWAYS_INLINE int32_t he_ssat16_asr(int32_t x, int32_t shift)
+{
+    int32_t result;
+    if (__builtin_constant_p(shift) && shift > 0) {
+        __asm__("ssat %0, #16, %1, asr %2" : "=r"(result) : "r"(x), "i"(shift));
+    } else {
+        __asm__("ssat %0, #16, %1" : "=r"(result) : "r"(x >> shift));
+    }
+    return result;
+}
+
+/* 2 * x, saturated to 24 bits; the product wraps. */
+HE_ALWAYS_INLINE int32_t he_ssat24_doubled(int32_t x)
+{
+    int32_t result;
+    __asm__("ssat %0, #24, %1, lsl #1" : "=r"(result) : "r"(x));
+    return result;
+}
+
+/* Two sums of int16, each saturated. */
+HE_ALWAYS_INLINE uint32_t he_qadd16(uint32_t a, uint32_t b)
+{
+    uint32_t sums;
+    __asm__("qadd16 %0, %1, %2" : "=r"(sums) : "r"(a), "r"(b));
+    return sums;
+}
+
+/* Two differences of int16, which wrap. */
+HE_ALWAYS_INLINE uint32_t he_ssub16(uint32_t a, uint32_t b)
+{
+    uint32_t differences;
+    __asm__("ssub16 %0, %1, %2" : "=r"(differences) : "r"(a), "r"(b));
+    return differences;
+}
+
+/* a.low * b.low. */
+HE_ALWAYS_INLINE int32_t he_smulbb(uint32_t a, uint32_t b)
+{
+    int32_t product;
+    __asm__("smulbb %0, %1, %2" : "=r"(product) : "r"(a), "r"(b));
+    return product;
+}
+
+/* a.high * b.low. */
+HE_ALWAYS_INLINE int32_t he_smultb(uint32_t a, uint32_t b)
+{
+    int32_t product;
+    __asm__("smultb %0, %1, %2" : "=r"(product) : "r"(a), "r"(b));
+    return product;
+}
+
+/* The larger of four int8 each. */
+HE_ALWAYS_INLINE uint32_t he_smax8(uint32_t a, uint32_t b)
+{
+    uint32_t larger;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(larger) : "r"(a), "r"(b));
+    return larger;
+}
+
+/* The smaller of four int8 each. */
+HE_ALWAYS_INLINE uint32_t he_smin8(uint32_t a, uint32_t b)
+{
+    uint32_t smaller;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(smaller) : "r"(a), "r"(b));
+    return smaller;
+}
+
+/* The high halves of two words. */
+HE_ALWAYS_INLINE uint32_t he_pair_of_highs(uint32_t low, uint32_t high)
+{
+    uint32_t pair;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pair) : "r"(high), "r"(low));
+    return pair;
+}
+
+/* table[index] and the next, of a constant table: one LDR, which may be unaligned. */
+HE_ALWAYS_INLINE uint32_t he_neighbours(const int16_t *table, int32_t index)
+{
+    uint32_t pair;
+    __asm__("ldr %0, [%1, %2, lsl #1]" : "=r"(pair) : "r"(table), "r"(index));
+    return pair;
+}
+
+/* Two neighbouring constants; index is a constant. */
+HE_ALWAYS_INLINE he_words he_two_at(const int32_t *from, int32_t index)
+{
+    he_words words;
+    __asm__("ldrd %0, %1, [%2, %3]" : "=&r"(words.first), "=r"(words.second) : "r"(from), "i"(index * 4));
+    return words;
+}
+
+/* A constant that is kept, not built from immediates at each use. */
+HE_ALWAYS_INLINE int32_t he_in_register(int32_t constant)
+{
+    __asm__("" : "+r"(constant));
+    return constant;
+}
+
+/* A pointer through which the compiler is to load, though it might know what is there. */
+HE_ALWAYS_INLINE const int32_t *he_opaque(const int32_t *constants)
+{
+    __asm__("" : "+r"(constants));
+    return constants;
 }
 
 /* From here on volatile: eight sums and what they are made of fill the registers, and in any other order than

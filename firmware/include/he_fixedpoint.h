@@ -13,16 +13,17 @@ static inline int32_t he_clamp(int32_t x, int32_t low, int32_t high)
     return x < low ? low : (x > high ? high : x);
 }
 
-/* round(a * b / 2^31), ties towards +infinity, saturating the one overflow (both INT32_MIN). */
+/* round(a * b / 2^31), ties towards +infinity; not for both INT32_MIN. gemmlowp nudges by 1 - 2^30 below zero and
+ * truncates toward zero, which is the same. */
+static inline int32_t he_rounding_doubling_high_mul(int32_t a, int32_t b)
+{
+    return (int32_t)(((int64_t)a * (int64_t)b + (INT64_C(1) << 30)) >> 31);
+}
+
+/* The same for all, saturating the one overflow. */
 static inline int32_t he_saturating_rounding_doubling_high_mul(int32_t a, int32_t b)
 {
-    if (a == INT32_MIN && b == INT32_MIN) {
-        return INT32_MAX;
-    }
-    const int64_t product = (int64_t)a * (int64_t)b;
-    const int64_t nudge = product >= 0 ? (INT64_C(1) << 30) : (1 - (INT64_C(1) << 30));
-    /* Division truncates toward zero, a shift would not. */
-    return (int32_t)((product + nudge) / (INT64_C(1) << 31));
+    return a == INT32_MIN && b == INT32_MIN ? INT32_MAX : he_rounding_doubling_high_mul(a, b);
 }
 
 /* round(x / 2^exponent), ties away from zero; exponent 0..31. */
@@ -40,7 +41,7 @@ static inline int32_t he_multiply_by_quantized_multiplier(int32_t x, int32_t mul
     const int32_t left = shift > 0 ? shift : 0;
     const int32_t right = shift > 0 ? 0 : -shift;
     const int32_t shifted = (int32_t)((uint32_t)x << left);
-    return he_rounding_divide_by_pot(he_saturating_rounding_doubling_high_mul(shifted, multiplier), right);
+    return he_rounding_divide_by_pot(he_rounding_doubling_high_mul(shifted, multiplier), right);
 }
 
 /* x * 2^bits, clamped to int32. */
@@ -66,16 +67,16 @@ static inline int32_t he_exp_on_negative_values(int32_t a)
     }
     const int32_t rest = (a & (quarter - 1)) - quarter;
     const int32_t x = rest * 32 + (INT32_C(1) << 28);
-    const int32_t x2 = he_saturating_rounding_doubling_high_mul(x, x);
-    const int32_t x3 = he_saturating_rounding_doubling_high_mul(x2, x);
-    const int32_t x4 = he_saturating_rounding_doubling_high_mul(x2, x2);
-    const int32_t cubic = he_saturating_rounding_doubling_high_mul(he_rounding_divide_by_pot(x4, 2) + x3, one_third);
+    const int32_t x2 = he_rounding_doubling_high_mul(x, x);
+    const int32_t x3 = he_rounding_doubling_high_mul(x2, x);
+    const int32_t x4 = he_rounding_doubling_high_mul(x2, x2);
+    const int32_t cubic = he_rounding_doubling_high_mul(he_rounding_divide_by_pot(x4, 2) + x3, one_third);
     const int32_t tail = he_rounding_divide_by_pot(cubic + x2, 1);
-    int32_t result = exp_minus_eighth + he_saturating_rounding_doubling_high_mul(exp_minus_eighth, x + tail);
+    int32_t result = exp_minus_eighth + he_rounding_doubling_high_mul(exp_minus_eighth, x + tail);
     const uint32_t multiple = ((uint32_t)rest - (uint32_t)a) >> 24; /* of 1/4 */
     for (uint32_t k = 0; k < 7U; ++k) {
         if ((multiple >> k) & 1U) {
-            result = he_saturating_rounding_doubling_high_mul(result, exp_minus_pot[k]);
+            result = he_rounding_doubling_high_mul(result, exp_minus_pot[k]);
         }
     }
     return result;

@@ -30,6 +30,15 @@ typedef struct {
     int32_t zero_point, act_min, act_max;
 } he_requantize_s8;
 
+/* One scale for a whole tensor, for operators that have no channels: see scale_s8 in requantize_dsp.py. */
+typedef struct {
+    int32_t multiplier; /* Q0.31 */
+    int32_t rounding;   /* in units of 2^-right_shift, and the zero_point if it finds room there */
+    int32_t left_shift, right_shift; /* before and after the product; 0..30, 0..31 */
+    int32_t zero_point;              /* what the rounding does not contain */
+    int32_t act_min, act_max;
+} he_scale_s8;
+
 /* One output channel. */
 typedef struct {
     int32_t bias;       /* where the sum starts: input zero_point folded in, shifted like the sum */
@@ -37,6 +46,27 @@ typedef struct {
     int32_t rounding;   /* in units of 2^-right_shift */
     int32_t shift;      /* HE_TWICE: TFLite's; else how far the sum is (to be) shifted to the left */
 } he_channel_s8;
+
+/* sum * 2^(left_shift - 1) * multiplier / 2^31 rounded upward at ties, then that / 2^right_shift away from zero. */
+HE_ALWAYS_INLINE int8_t he_scale_s8_sum(const he_scale_s8 *s, int32_t sum)
+{
+    sum = (int32_t)((uint32_t)sum << s->left_shift);
+    int32_t q;
+    if (s->right_shift == 0) {
+        q = he_ssat8_asr(he_smmulr(sum, s->multiplier) + s->zero_point, 0);
+    } else {
+        q = he_smmlar(sum, s->multiplier, s->rounding + (sum >> 31));
+        q = s->zero_point == 0 ? he_ssat8_asr(q, s->right_shift)
+                               : he_ssat8_asr((q >> s->right_shift) + s->zero_point, 0);
+    }
+    if (s->act_min > -128) {
+        q = q < s->act_min ? s->act_min : q;
+    }
+    if (s->act_max < 127) {
+        q = q > s->act_max ? s->act_max : q;
+    }
+    return (int8_t)q;
+}
 
 /* Words of a channel in a table that holds the fields of he_channel_s8 for one channel after the other. */
 #define HE_CHANNEL_WORDS 4

@@ -7,7 +7,8 @@
 void he_lookup_s8(const he_lookup_s8_params *params, const int8_t *input, int8_t *output)
 {
     const int8_t *middle = params->table + 128;
-    for (int32_t i = 0; i < params->size; ++i) {
+    const int32_t size = params->size;
+    for (int32_t i = 0; i < size; ++i) {
         output[i] = middle[input[i]];
     }
 }

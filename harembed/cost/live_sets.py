@@ -11,6 +11,8 @@ from functools import reduce
 from harembed.cost.dims import ConvDims, ConvTailDims, NetDims, Number, TinyHarTailDims
 from harembed.ir.ops.conv_dsp import conv_scratch_bytes
 from harembed.ir.ops.dense_dsp import dense_scratch_bytes
+from harembed.ir.ops.lstm_dsp import lstm_scratch_bytes
+from harembed.ir.ops.matmul_dsp import matmul_scratch_bytes
 
 LSTM_STATE_BYTES = 3  # per hidden unit: output int8, cell int16
 
@@ -56,20 +58,21 @@ def _tinyhar_tail(t: TinyHarTailDims) -> list[Number]:
         x + x + projection,  # query
         x + 2 * x + projection,  # key, beside the query
         x + 3 * x + projection,  # value
-        x + 3 * x + scores,  # keys times queries
+        x + 3 * x + scores + matmul_scratch_bytes(t.sensors, t.sensors, t.filters),  # keys times queries
         2 * x + 2 * scores,  # softmax, beside the values
-        2 * x + x + scores,  # weights times values
+        2 * x + x + scores + matmul_scratch_bytes(t.sensors, t.filters, t.sensors),  # weights times values
         x + 2 * x,  # residual sum
     ]
     fusion = x + steps + conv_scratch_bytes(t.sensors, t.filters)
-    recurrent = [fusion, steps, steps + steps]  # fusion, reshape (a view), LSTM
+    # fusion, reshape (a view), LSTM
+    recurrent = [fusion, steps, steps + steps + lstm_scratch_bytes(t.hidden, t.hidden)]
     aggregation = [
         steps + steps + dense_scratch_bytes(t.length, t.hidden),  # fc_1
         steps + 2 * steps,  # tanh
         steps + steps + t.length + dense_scratch_bytes(t.length, t.hidden),  # fc_2
         steps + t.length,  # reshape (a view)
         steps + 2 * t.length,  # softmax over time
-        steps + t.length + t.hidden,  # weighted sum
+        steps + t.length + t.hidden + matmul_scratch_bytes(1, t.hidden, t.length),  # weighted sum
         steps + 2 * t.hidden,  # times gamma
         steps + t.hidden,  # reshape (a view)
         steps + 2 * t.hidden,  # last step

@@ -15,7 +15,7 @@ from harembed.cost.memory import MemoryPlan, plan_memory
 from harembed.errors import GraphError
 from harembed.ir.graph import DType, IntGraph, Kind, Node, TensorSpec
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import Goal
+from harembed.ir.ops.base import GOALS, Goal
 from harembed.resources import resource_dir
 
 MAX_RANK = 5  # HE_MAX_RANK in harembed.h
@@ -77,14 +77,13 @@ def generate(graph: IntGraph, plan: MemoryPlan | None = None, optimize: Goal = "
 
 
 def kernels_of(graph: IntGraph) -> list[str]:
-    """Names of the kernels that a graph calls, in portable and in DSP form, sorted."""
+    """Names of the kernels that a graph calls, in portable and in DSP form, whatever the goal, sorted."""
     names: set[str] = set()
     for n in graph.nodes:
         if not OPS[n.op].view:
             prepared = OPS[n.op].prepare(graph, n)
-            names.update((prepared.kernel, *prepared.also))
-            dsp = OPS[n.op].dsp(graph, n, "balanced")
-            names.update({dsp.kernel} if dsp else ())
+            forms = (OPS[n.op].dsp(graph, n, goal) for goal in GOALS)
+            names.update((prepared.kernel, *prepared.also), (form.kernel for form in forms if form is not None))
     return sorted(names)
 
 
@@ -93,7 +92,8 @@ def _context(graph: IntGraph, plan: MemoryPlan, optimize: Goal) -> dict[str, Any
     symbols = {t.name: c.symbol for t, c in zip(graph.of_kind(Kind.CONSTANT), constants, strict=True)}
     nodes = [_node(graph, plan, i, n, symbols, optimize) for i, n in enumerate(graph.nodes)]
     _share_tables(n["call"] for n in nodes if n["call"] is not None and n["dsp"] is None)
-    always = _words(n["call"] for n in nodes if n["dsp"] is None)
+    _share_tables(n["dsp"] for n in nodes if n["dsp"] is not None)
+    always = _words(n["call"] for n in nodes if n["dsp"] is None) | _words(n["dsp"] for n in nodes)
     portable = _words(n["call"] for n in nodes if n["dsp"] is not None) - always
     inputs = [_tensor(graph[t], plan) for t in graph.inputs]
     outputs = [_tensor(graph[t], plan) for t in graph.outputs]
@@ -124,7 +124,7 @@ def _node(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: di
     return {
         "name": _text(node.name), "op": node.op, "symbol": f"node_{index}",
         "call": None if op.view else _portable_call(graph, plan, index, node, symbols),
-        "dsp": None if op.view else _dsp_call(graph, plan, index, node, optimize),
+        "dsp": None if op.view else _dsp_call(graph, plan, index, node, symbols, optimize),
         "macs": op.macs(graph, node), "output_offset": plan.offsets[output.name], "output_bytes": output.nbytes,
         "shapes": shapes,
     }
@@ -143,13 +143,15 @@ def _portable_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, sy
     return _Call(prepared.kernel, False, members, tables, arguments, inputs if variadic else [])
 
 
-def _dsp_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, optimize: Goal) -> _Call | None:
+def _dsp_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str],
+              optimize: Goal) -> _Call | None:
     form = OPS[node.op].dsp(graph, node, optimize)
     if form is None:
         return None
     members, tables = _params(f"node_{index}", node, form.params)
     arguments = [f"&node_{index}_params", *([f"node_{index}_params.layout"] if form.inline else [])]
-    arguments += [_pointer(graph[t], plan, True) for t in node.inputs if t and graph[t].kind is not Kind.CONSTANT]
+    arguments += [symbols.get(t) or _pointer(graph[t], plan, True) for t in node.inputs
+                  if t and (form.takes_constants or graph[t].kind is not Kind.CONSTANT)]
     arguments += [_pointer(graph[t], plan, False) for t in node.outputs]
     arguments += [_scratch(plan, node)] if OPS[node.op].dsp_scratch_bytes(graph, node) else []
     return _Call(form.kernel, form.inline, members, tables, arguments)
@@ -190,7 +192,9 @@ def _share_tables(calls: Iterable[_Call]) -> None:
     """Keep one of equal tables: unrolled networks repeat them."""
     first: dict[tuple[str, str], str] = {}
     for call in calls:
-        same = {t.symbol: first.setdefault((t.ctype, t.values), t.symbol) for t in call.tables}
+        named = {f.value for f in call.fields}  # others are named inside a struct
+        same = {t.symbol: first.setdefault((t.ctype, t.values), t.symbol) if t.symbol in named else t.symbol
+                for t in call.tables}
         call.tables[:] = [t for t in call.tables if same[t.symbol] == t.symbol]
         call.fields[:] = [_Field(f.name, same.get(f.value, f.value)) for f in call.fields]
 

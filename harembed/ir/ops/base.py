@@ -48,7 +48,8 @@ class DspForm:
     """A node made ready for a kernel with DSP instructions, which computes the same bits as the portable one.
 
     C convention: `void <kernel>(const <kernel>_params *params, activations..., outputs..., uint8_t *scratch)`,
-    scratch only if dsp_scratch_bytes > 0. Constants are part of params, in the order in which the kernel reads them.
+    scratch only if dsp_scratch_bytes > 0. Constants are part of params, in the order in which the kernel reads them,
+    or stand among the activations.
 
     Attributes
     ----------
@@ -56,11 +57,13 @@ class DspForm:
     params : frozen dataclass as in Prepared; may hold further ones, which become structs in the struct
     inline : call `<kernel>_inline` of the header, which takes params.layout after params: the compiler then knows
         all of params
+    takes_constants : constant inputs are arguments, as of the portable kernel
     """
 
     kernel: str
     params: Any
     inline: bool
+    takes_constants: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Op:
         return 0
 
     def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
-        """The form for cores with DSP instructions; None if the portable kernel serves them too."""
+        """The form for cores with DSP instructions; None if the portable kernel serves them too, with this goal."""
         return None
 
     def reference(self, params: Any, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:

@@ -15,8 +15,9 @@ import numpy as np
 from harembed.errors import GraphError
 from harembed.ir.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier, requantize
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams
-from harembed.ir.ops.base import Case, Op, Prepared
+from harembed.ir.ops.base import Case, DspForm, Goal, Op, Prepared
 from harembed.ir.ops.conv import activation_range
+from harembed.ir.ops.elementwise_dsp import add_dsp, mul_dsp
 
 RANK = 5  # of the loops in C; shorter shapes get ones in front
 ADD_LEFT_SHIFT = 20  # headroom that TFLite gives both inputs of a sum or difference before it scales them
@@ -172,6 +173,9 @@ class _Sum(_Elementwise):
         )
         return Prepared("he_add_s8", params)
 
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        return add_dsp(self.prepare(graph, node).params, goal)
+
     def reference(self, params: AddParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x1, x2 = inputs
         assert x1 is not None and x2 is not None
@@ -204,6 +208,9 @@ class Mul(_Elementwise):
         multiplier, shift = quantize_multiplier(x1.scale * x2.scale / graph[node.outputs[0]].scale)
         params = MulParams(**self._shared(graph, node), output_multiplier=multiplier, output_shift=shift)
         return Prepared("he_mul_s8", params)
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        return mul_dsp(self.prepare(graph, node).params, goal)
 
     def reference(self, params: MulParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x1, x2 = inputs

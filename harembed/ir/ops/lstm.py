@@ -31,7 +31,8 @@ from harembed.ir.fixedpoint import (
     tanh_s16,
 )
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams, TensorSpec
-from harembed.ir.ops.base import Case, Op, Prepared
+from harembed.ir.ops.base import Case, DspForm, Goal, Op, Prepared
+from harembed.ir.ops.lstm_dsp import lstm_dsp, lstm_scratch_bytes
 
 GATES = ("input", "forget", "cell", "output")
 INPUT_NAMES = (
@@ -133,6 +134,18 @@ class Lstm(Op):
             cell_clip=_quantised_clip(node.attrs.cell_clip, cell.scale), sigmoid_table=sigmoid_table(),
         )
         return Prepared("he_lstm_s8", params)
+
+    def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
+        if self.dsp(graph, node, "size") is None:
+            return 0
+        return lstm_scratch_bytes(graph[node.inputs[0]].shape[2], graph[node.inputs[OUTPUT_STATE]].shape[1])
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        constants = [graph[name].data for name in self.weights(node)]
+        arrays = [c for c in constants if c is not None]
+        if len(arrays) != len(constants):
+            raise GraphError(f"Node {node.name!r}: the weights and biases of an lstm must be constants.")
+        return lstm_dsp(self.prepare(graph, node).params, arrays[:4], arrays[4:8], arrays[8:], goal)
 
     def reference(self, params: LstmParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x, state, cell = inputs[0], inputs[OUTPUT_STATE], inputs[CELL_STATE]

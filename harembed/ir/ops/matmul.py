@@ -16,7 +16,8 @@ import numpy as np
 from harembed.errors import GraphError
 from harembed.ir.fixedpoint import quantize_multiplier, requantize
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams, TensorSpec
-from harembed.ir.ops.base import Case, Op, Prepared
+from harembed.ir.ops.base import Case, DspForm, Goal, Op, Prepared
+from harembed.ir.ops.matmul_dsp import matmul_dsp, matmul_scratch_bytes
 
 BATCH_RANK = 3  # leading axes in C; shorter shapes get ones in front
 
@@ -100,6 +101,13 @@ class BatchMatMul(Op):
             multiplier=multiplier, shift=shift,
         )
         return Prepared("he_batch_matmul_s8", params)
+
+    def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
+        p = self.prepare(graph, node).params
+        return 0 if matmul_dsp(p, "size") is None else matmul_scratch_bytes(p.rows, p.columns, p.depth)
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        return matmul_dsp(self.prepare(graph, node).params, goal)
 
     def reference(self, params: BatchMatMulParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         lhs, rhs = inputs

@@ -13,7 +13,8 @@ import numpy as np
 from harembed.errors import GraphError
 from harembed.ir.fixedpoint import quantize_multiplier, requantize, wrap_int32
 from harembed.ir.graph import IntGraph, Node
-from harembed.ir.ops.base import Op, Prepared
+from harembed.ir.ops.base import DspForm, Goal, Op, Prepared
+from harembed.ir.ops.mean_dsp import mean_dsp
 from harembed.ir.ops.unary import unary_case
 
 
@@ -69,6 +70,9 @@ class Mean(Op):
             outer=math.prod(x.shape[: axes[0]]), reduced=count, inner=math.prod(x.shape[axes[-1] + 1 :]),
             input_zero_point=x.zero_point, output_zero_point=y.zero_point, multiplier=multiplier, shift=shift,
         ))
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        return mean_dsp(self.prepare(graph, node).params, goal)
 
     def reference(self, params: MeanParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x = inputs[0]

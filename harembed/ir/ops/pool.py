@@ -13,8 +13,9 @@ import numpy as np
 
 from harembed.errors import GraphError
 from harembed.ir.graph import IntGraph, Node
-from harembed.ir.ops.base import Op, Prepared
+from harembed.ir.ops.base import DspForm, Goal, Op, Prepared
 from harembed.ir.ops.conv import activation_range, output_length
+from harembed.ir.ops.pool_dsp import pool_dsp
 from harembed.ir.ops.unary import unary_case
 from harembed.ir.ops.windows import taps
 
@@ -74,6 +75,9 @@ class _Pool2D(Op):
             pad_left=pad_left, act_min=act_min, act_max=act_max,
         )
         return Prepared(f"he_{self.name}_s8", params)
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        return pool_dsp(self.name, self.prepare(graph, node).params, goal)
 
 
 class AveragePool2D(_Pool2D):

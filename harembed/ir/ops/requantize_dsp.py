@@ -34,6 +34,42 @@ class RequantizeS8:
     act_max: int
 
 
+@dataclass(frozen=True)
+class ScaleS8:
+    """Field names as in he_scale_s8."""
+
+    multiplier: int
+    rounding: int
+    left_shift: int
+    right_shift: int
+    zero_point: int
+    act_min: int
+    act_max: int
+
+
+def scale_s8(multiplier: int, shift: int, largest: int, zero_point: int, act_min: int = -128, act_max: int = 127,
+             doubled: bool = False) -> ScaleS8 | None:
+    """One multiplier for a whole tensor; None if something leaves int32.
+
+    A doubled sum makes SMMULR compute Y = floor(sum * multiplier / 2^31 + 1/2), TFLite's first rounding; the second
+    is Y plus a half, one unit less if the sum is negative, shifted.
+
+    Parameters
+    ----------
+    shift : int        positive: to the left
+    largest : int      magnitude of a sum, not doubled
+    doubled : bool     sums come doubled already; else the left shift doubles them
+    """
+    left, right = max(shift, 0), max(-shift, 0)
+    half = 1 << right >> 1
+    product = ((largest << left) * multiplier >> 31) + 1
+    if largest << (left + 1) >= 2**31 or product + half + 1 >= 2**31:
+        return None
+    room = right > 0 and product + half + 1 + (abs(zero_point) << right) < 2**31
+    return ScaleS8(multiplier, half + (zero_point << right) if room else half, left if doubled else left + 1, right,
+                   0 if room else zero_point, act_min, act_max)
+
+
 @dataclass(frozen=True, eq=False)
 class Channels:
     """

@@ -12,17 +12,15 @@ import numpy as np
 
 from harembed.errors import GraphError
 from harembed.ir.fixedpoint import (
-    exp_on_negative_values,
-    multiply_by_quantized_multiplier,
     one_over_one_plus_x,
     quantize_multiplier,
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams
-from harembed.ir.ops.base import Case, Op, Prepared
+from harembed.ir.ops.base import Case, DspForm, Goal, Op, Prepared
+from harembed.ir.ops.softmax_dsp import DIFF_INTEGER_BITS, exponentials, softmax_dsp
 
-DIFF_INTEGER_BITS = 5  # differences to the maximum are Q5.26
 SUM_INTEGER_BITS = 12  # the sum of exponentials is Q12.19
 MAX_DEPTH = 511  # from 512 equal values on TFLM's final shift exceeds 31 bits and it aborts
 
@@ -77,22 +75,22 @@ class Softmax(Op):
                                diff_min=-radius)
         return Prepared("he_softmax_s8", params)
 
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        return softmax_dsp(self.prepare(graph, node).params, goal)
+
     def reference(self, params: SoftmaxParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x = inputs[0]
         assert x is not None
         p = params
         diff = x.astype(np.int64) - x.max(axis=-1, keepdims=True)
-        counts = diff >= p.diff_min
-        scaled = multiply_by_quantized_multiplier(np.where(counts, diff, 0), p.multiplier, p.shift)
-        exponentials = exp_on_negative_values(scaled, DIFF_INTEGER_BITS)
-        total = np.where(counts, rounding_divide_by_pot(exponentials, SUM_INTEGER_BITS), 0).sum(-1, keepdims=True)
+        exps = exponentials(p, diff)
+        total = rounding_divide_by_pot(exps, SUM_INTEGER_BITS).sum(-1, keepdims=True)
         # total = (1 + x) * 2^(SUM_INTEGER_BITS - zeros) with x in [0, 1) and `zeros` leading zero bits of 32.
         zeros = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)
         reciprocal = one_over_one_plus_x((total << zeros) - (1 << 31))
         exponent = SUM_INTEGER_BITS - zeros + 31 - 8
-        product = saturating_rounding_doubling_high_mul(reciprocal, exponentials)
-        value = np.clip(rounding_divide_by_pot(product, exponent) - 128, -128, 127)
-        return [np.where(counts, value, -128).astype(np.int8)]
+        product = saturating_rounding_doubling_high_mul(reciprocal, exps)
+        return [np.clip(rounding_divide_by_pot(product, exponent) - 128, -128, 127).astype(np.int8)]
 
     @staticmethod
     def case(name: str, shape: tuple[int, ...], scale: float, zero_point: int = -7, beta: float = 1.0) -> Case:

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sum or difference with the DSP instructions, one copy for all layers: see he_add_s8_dsp.h.
+ */
+#include "he_add_s8_dsp.h"
+
+#if HE_USE_DSP
+
+void he_add_s8_dsp(const he_add_s8_dsp_params *params, const int8_t *input1, const int8_t *input2, int8_t *output)
+{
+    he_add_s8_dsp_inline(params, 0, input1, input2, output);
+}
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Mean with the DSP instructions, one copy for all layers: see he_mean_s8_dsp.h.
+ */
+#include "he_mean_s8_dsp.h"
+
+#if HE_USE_DSP
+
+void he_mean_s8_dsp(const he_mean_s8_dsp_params *params, const int8_t *input, int8_t *output)
+{
+    he_mean_s8_dsp_inline(params, 0, input, output);
+}
+
+#endif
