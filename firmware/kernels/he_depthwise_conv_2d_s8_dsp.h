@@ -76,6 +76,7 @@ HE_ALWAYS_INLINE void he_depthwise_four(const he_depthwise_conv_2d_s8_dsp_params
             for (int32_t j = 0; j < columns; ++j) {
                 he_depthwise_tap(offset, taps.x + i * row_step + j * column_step, &w, s);
             }
+            w += 2 * (p->filter_w - columns); /* a compiler may know a border's columns, too */
         }
     } else {
         for (int32_t i = 0; i < rows; ++i) {
