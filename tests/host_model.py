@@ -16,15 +16,19 @@ FLAGS = ("-std=c11", "-O1", "-fPIC", "-ffreestanding", "-Wall", "-Wextra", "-Wer
 
 
 class HostModel:
-    """One graph as a shared library. Kernels are compiled once per `objects` folder."""
+    """One graph as a shared library, of the portable kernels or of emulated DSP instructions.
 
-    def __init__(self, graph: IntGraph, folder: Path, objects: Path) -> None:
+    Kernels are compiled once per `objects` folder.
+    """
+
+    def __init__(self, graph: IntGraph, folder: Path, objects: Path, dsp: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in generate(graph).items():
             (folder / name).write_text(text)
-        kernels = [_object(kernel, objects) for kernel in kernels_of(graph)]
+        flags = (*FLAGS, "-DHE_DSP_EMULATION=1") if dsp else FLAGS
+        kernels = [_object(kernel, objects, flags) for kernel in (*kernels_of(graph), "he_patch_s8_dsp")]
         library = folder / "model.so"
-        _gcc(*FLAGS, "-shared", folder / "model.c", *kernels, "-o", library)
+        _gcc(*flags, "-shared", folder / "model.c", *kernels, "-o", library)
         self.graph = graph
         self._lib = ctypes.CDLL(str(library))
         self._lib.he_model_input.restype = ctypes.c_void_p
@@ -47,9 +51,9 @@ class HostModel:
 
 
 @cache
-def _object(kernel: str, objects: Path) -> Path:
-    target = objects / f"{kernel}.o"
-    _gcc(*FLAGS, "-c", FIRMWARE / "kernels" / f"{kernel}.c", "-o", target)
+def _object(kernel: str, objects: Path, flags: tuple[str, ...]) -> Path:
+    target = objects / f"{kernel}_{len(flags)}.o"
+    _gcc(*flags, "-c", FIRMWARE / "kernels" / f"{kernel}.c", "-o", target)
     return target
 
 

@@ -28,11 +28,12 @@ from kernel_driver import (
     run_m33,
     table,
 )
+from random_cases import KINDS
 
 from harembed.ir.fixedpoint import requantize
 from harembed.ir.graph import IntGraph
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import GOALS, Case, Goal
+from harembed.ir.ops.base import GOALS, Goal
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnected, FullyConnectedAttrs
 from harembed.ir.ops.depthwise import DepthwiseConv2D
@@ -49,7 +50,7 @@ EMULATION = "-DHE_DSP_EMULATION=1"
 PORTABLE = "-DHE_FORCE_PORTABLE=1"
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected", "lstm", "add", "sub", "mul", "batch_matmul", "softmax",
-           "mean", "sum", "average_pool_2d", "max_pool_2d")
+           "mean", "sum", "average_pool_2d", "max_pool_2d", "prelu")
 
 
 def same(stride: tuple[int, int] = (1, 1), dilation: tuple[int, int] = (1, 1),
@@ -124,19 +125,6 @@ MORE_CASES = (
 )
 
 
-def random_case(rng: np.random.Generator) -> Case:
-    """A convolution of any small shape, always with at least one output."""
-    kh, kw, sh, sw = (int(v) for v in rng.integers(1, 6, 4))
-    dilation = (int(rng.integers(1, 4)), int(rng.integers(1, 4))) if rng.random() < 0.4 else (1, 1)
-    padding = ("same", "valid")[rng.integers(2)]
-    low = [(k - 1) * d + 1 if padding == "valid" else 1 for k, d in zip((kh, kw), dilation, strict=True)]
-    h, w = (int(v + rng.integers(0, 12)) for v in low)
-    c, o = (int(v) for v in rng.integers(1, 11, 2))
-    zero_points = (int(rng.integers(-128, 128)), int(rng.integers(-128, 128)))
-    attrs = Conv2DAttrs((sh, sw), dilation, padding, ("none", "relu", "relu6")[rng.integers(3)])
-    return Conv2D.case("random", h, w, c, o, kh, kw, attrs, zero_points, bias=bool(rng.integers(2)))
-
-
 def with_extreme_bias(graph: IntGraph) -> IntGraph:
     """Sums that wrap: bias at both ends of int32."""
     bias = graph["bias"]
@@ -150,7 +138,9 @@ def jobs() -> tuple[Job, ...]:
     cases = [c for op in KERNELS for c in OPS[op].CASES] + list(MORE_CASES)
     graphs = [c.build(rng) for c in cases]
     graphs = [g for g in graphs if dsp_goals(g)]
-    graphs += [random_case(rng).build(rng) for _ in range(40)]
+    randoms = {**dict.fromkeys(KERNELS, 6), "conv_2d": 30}
+    more = [KINDS[op](rng).build(rng) for op, count in randoms.items() if op in KINDS for _ in range(count)]
+    graphs += [g for g in more if dsp_goals(g)]
     graphs += [with_extreme_bias(g) for g in graphs[:2]]
     # Code of its own for each layer takes long to compile: every third case has some, for "speed" or "balanced".
     return tuple(job(g, rng, goals_of(g, i), randoms=1) for i, g in enumerate(graphs))

@@ -1,15 +1,15 @@
 """Operators of random shapes, scales, zero points and attributes, dozens in one model of as many inputs and outputs:
-our reference, TFLM and our C compute the same integers.
+our reference, TFLM and our C, portable and for DSP instructions, compute the same integers.
 """
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 from host_model import HostModel
+from random_cases import KINDS
 
 from harembed.export.oracles import run_tflm
 from harembed.export.tflite import write_tflite
@@ -17,143 +17,11 @@ from harembed.export.tflite_import import read_tflite
 from harembed.ir.graph import GraphBuilder, IntGraph, Kind
 from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import Case
-from harembed.ir.ops.concatenation import Concatenation
-from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
-from harembed.ir.ops.depthwise import DepthwiseConv2D
-from harembed.ir.ops.elementwise import Add, Mul, Sub
-from harembed.ir.ops.leaky_relu import LeakyReluAttrs
-from harembed.ir.ops.mean import MeanAttrs
-from harembed.ir.ops.prelu import Prelu
-from harembed.ir.ops.rearrange import PadAttrs, PadV2Attrs, ReshapeAttrs, TransposeAttrs
-from harembed.ir.ops.slice import StridedSlice, StridedSliceAttrs
-from harembed.ir.ops.unary import unary_case
+from harembed.ir.ops.base import Op
 
-Rng = np.random.Generator
 PER_KIND = 12
 WINDOWS = 4
-ACTIVATIONS = ("none", "relu", "relu6")
-
-
-def integers(rng: Rng, low: int, high: int, count: int) -> tuple[int, ...]:
-    """low and high included."""
-    return tuple(int(v) for v in rng.integers(low, high + 1, count))
-
-
-def shape(rng: Rng, low_rank: int = 2, high_rank: int = 4) -> tuple[int, ...]:
-    return (1, *integers(rng, 1, 7, int(rng.integers(low_rank, high_rank + 1)) - 1))
-
-
-def zero_points(rng: Rng, count: int) -> tuple[int, ...]:
-    """Often at an end of int8."""
-    return tuple(int(rng.choice([-128, 127, 0, rng.integers(-128, 128)])) for _ in range(count))
-
-
-def scales(rng: Rng, count: int) -> tuple[float, ...]:
-    """Of one size, so that a result keeps some of its bits."""
-    return tuple(float(v) for v in 0.05 * 2 ** rng.uniform(-1.5, 1.5, count))
-
-
-def sliding(op: type[Conv2D] | type[DepthwiseConv2D], last: int) -> Callable[[Rng], Case]:
-    """A convolution that yields one element at least; `last` bounds its output channels or depth multiplier."""
-
-    def make(rng: Rng) -> Case:
-        kh, kw, sh, sw = integers(rng, 1, 5, 4)
-        dilation = integers(rng, 1, 3, 2) if rng.random() < 0.4 else (1, 1)
-        padding = str(rng.choice(["same", "valid"]))
-        low = [(k - 1) * d + 1 if padding == "valid" else 1 for k, d in zip((kh, kw), dilation, strict=True)]
-        h, w = (n + int(rng.integers(0, 9)) for n in low)
-        attrs = Conv2DAttrs((sh, sw), (dilation[0], dilation[1]), padding, str(rng.choice(ACTIVATIONS)))
-        c, o = int(rng.integers(1, 8)), int(rng.integers(1, last + 1))
-        zx, zy = zero_points(rng, 2)
-        return op.case("random", h, w, c, o, kh, kw, attrs, zero_points=(zx, zy), bias=bool(rng.integers(2)))
-
-    return make
-
-
-def elementwise(op: type[Add] | type[Sub] | type[Mul]) -> Callable[[Rng], Case]:
-    def make(rng: Rng) -> Case:
-        whole = shape(rng)
-        one, two = (tuple(1 if rng.random() < 0.3 else n for n in whole) for _ in range(2))
-        s1, s2, s3 = scales(rng, 3)
-        z1, z2, z3 = zero_points(rng, 3)
-        return op.case("random", one, two, (s1, s2, s3 * (0.05 if op is Mul else 1)), (z1, z2, z3),
-                       str(rng.choice(ACTIVATIONS)), constant=bool(rng.integers(2)))
-
-    return make
-
-
-def prelu(rng: Rng) -> Case:
-    whole = shape(rng)
-    alpha = tuple(1 if rng.random() < 0.5 else n for n in whole[1:])
-    s1, s2, s3 = scales(rng, 3)
-    z1, z2, z3 = zero_points(rng, 3)
-    return Prelu.case("random", whole, alpha, (s1, s2, s3), (z1, z2, z3))
-
-
-def concatenation(rng: Rng) -> Case:
-    whole = shape(rng)
-    axis = int(rng.integers(1, len(whole)))
-    lengths = integers(rng, 1, 5, int(rng.integers(1, 7)))
-    return Concatenation.case("random", tuple((*whole[:axis], n, *whole[axis + 1 :]) for n in lengths), axis,
-                              zero_point=zero_points(rng, 1)[0])
-
-
-def strided_slice(rng: Rng) -> Case:
-    whole = shape(rng)
-    begin, size, stride = [0], [1], [1]
-    for n in whole[1:]:
-        step = int(rng.choice([1, 1, 2, 3, -1, -2]))
-        first = int(rng.integers(0, n))
-        room = (n - 1 - first) // step if step > 0 else first // -step
-        begin, size, stride = [*begin, first], [*size, int(rng.integers(1, room + 2))], [*stride, step]
-    gone = tuple(a for a in range(1, len(whole)) if size[a] == 1 and stride[a] == 1 and rng.random() < 0.3)
-    return StridedSlice.case("random", whole, StridedSliceAttrs(tuple(begin), tuple(size), tuple(stride), gone))
-
-
-def unary(op: str, attrs: Callable[[Rng, tuple[int, ...]], object] = lambda rng, s: None, moves: bool = False,
-          ranks: tuple[int, int] = (2, 4)) -> Callable[[Rng], Case]:
-    """An operator of one input; one that only moves values keeps their quantisation."""
-
-    def make(rng: Rng) -> Case:
-        s, z, whole = scales(rng, 2), zero_points(rng, 2), shape(rng, *ranks)
-        return unary_case(OPS[op], "random", whole, attrs(rng, whole), (s[0], s[0] if moves else s[1]),
-                          (z[0], z[0] if moves else z[1]))
-
-    return make
-
-
-def pad(rng: Rng, whole: tuple[int, ...]) -> PadAttrs:
-    return PadAttrs((0, *integers(rng, 0, 3, len(whole) - 1)), (0, *integers(rng, 0, 3, len(whole) - 1)))
-
-
-def pad_v2(rng: Rng, whole: tuple[int, ...]) -> PadV2Attrs:
-    a = pad(rng, whole)
-    return PadV2Attrs(a.before, a.after, zero_points(rng, 1)[0])
-
-
-def transpose(rng: Rng, whole: tuple[int, ...]) -> TransposeAttrs:
-    return TransposeAttrs((0, *(int(a) + 1 for a in rng.permutation(len(whole) - 1))))
-
-
-def reduction(rng: Rng, whole: tuple[int, ...]) -> MeanAttrs:
-    first = int(rng.integers(1, len(whole)))
-    return MeanAttrs(tuple(range(first, int(rng.integers(first, len(whole))) + 1)), bool(rng.integers(2)))
-
-
-KINDS: dict[str, Callable[[Rng], Case]] = {
-    "conv_2d": sliding(Conv2D, 9),
-    "depthwise_conv_2d": sliding(DepthwiseConv2D, 9),
-    "add": elementwise(Add), "sub": elementwise(Sub), "mul": elementwise(Mul),
-    "prelu": prelu, "concatenation": concatenation, "strided_slice": strided_slice,
-    "quantize": unary("quantize"), "relu": unary("relu"), "relu6": unary("relu6"),
-    "leaky_relu": unary("leaky_relu", lambda rng, s: LeakyReluAttrs(float(rng.uniform(-1, 2)))),
-    "hard_swish": unary("hard_swish"),
-    "pad": unary("pad", pad, moves=True), "pad_v2": unary("pad_v2", pad_v2, moves=True),
-    "transpose": unary("transpose", transpose, moves=True, ranks=(2, 5)),
-    "reshape": unary("reshape", lambda rng, s: ReshapeAttrs((1, *s[:0:-1])), moves=True),
-    "mean": unary("mean", reduction), "sum": unary("sum", reduction),
-}
+DSP_KINDS = [kind for kind in KINDS if type(OPS[kind]).dsp is not Op.dsp]
 
 
 def joined(graphs: list[IntGraph]) -> IntGraph:
@@ -197,7 +65,7 @@ def test_tflm_computes_the_same(kind: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc on PATH")
-@pytest.mark.parametrize("kind", KINDS)
-def test_generated_c_computes_the_same(kind: str, tmp_path) -> None:
+@pytest.mark.parametrize("kind, dsp", [(k, dsp) for k in KINDS for dsp in (False, True) if k in DSP_KINDS or not dsp])
+def test_generated_c_computes_the_same(kind: str, dsp: bool, tmp_path) -> None:
     graph, inputs, expected = computed(kind)
-    assert first_difference(graph, HostModel(graph, tmp_path / "model", tmp_path).run(*inputs), expected) is None
+    assert first_difference(graph, HostModel(graph, tmp_path / "model", tmp_path, dsp).run(*inputs), expected) is None

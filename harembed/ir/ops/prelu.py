@@ -12,8 +12,9 @@ import numpy as np
 from harembed.errors import GraphError
 from harembed.ir.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams
-from harembed.ir.ops.base import Case, Op, Prepared
+from harembed.ir.ops.base import Case, DspForm, Goal, Op, Prepared
 from harembed.ir.ops.elementwise import RANK, broadcast_strides
+from harembed.ir.ops.prelu_dsp import prelu_dsp
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,9 @@ class Prelu(Op):
             positive_multiplier=positive[0], positive_shift=positive[1],
             negative_multiplier=negative[0], negative_shift=negative[1],
         ))
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        return prelu_dsp(self.prepare(graph, node).params, goal)
 
     def reference(self, params: PreluParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x, alpha = inputs
