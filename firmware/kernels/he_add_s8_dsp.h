@@ -3,8 +3,8 @@
  * Sum or difference of two int8 tensors with broadcasting: the form for the DSP instructions, equal to he_add_s8.c
  * bit for bit.
  *
- * Inputs are scaled to twice what the portable form has, so that the sum is doubled as he_scale_s8 wants it. That with
- * the larger scale is only shifted.
+ * Inputs are scaled to twice what the portable form has, so that the sum is doubled as he_scale_s8 wants it. That
+ * with the larger scale is only shifted.
  */
 #ifndef HE_ADD_S8_DSP_H
 #define HE_ADD_S8_DSP_H
@@ -68,8 +68,8 @@ HE_ALWAYS_INLINE void he_add_s8_dsp_inline(const he_add_s8_dsp_params *p, int32_
     }
 }
 
-/* The same for any params: one copy in a program. input1 and input2 broadcast to output [shape]; an input of that very
- * shape may be the output too. */
+/* The same for any params: one copy in a program. input1 and input2 broadcast to output [shape]; an input of that
+ * very shape may be the output too. */
 void he_add_s8_dsp(const he_add_s8_dsp_params *params, const int8_t *input1, const int8_t *input2, int8_t *output);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Average pooling, int8: the form for the DSP instructions, equal to he_average_pool_2d_s8.c bit for bit. Four channels
- * at a time, two sums of int16 in a word; the last four start earlier if fewer are left, and some are computed once more.
+ * Average pooling, int8: the form for the DSP instructions, equal to he_average_pool_2d_s8.c bit for bit. Four
+ * channels at a time, two sums of int16 in a word; the last four start earlier if fewer are left, and some are
+ * computed once more.
  */
 #ifndef HE_AVERAGE_POOL_2D_S8_DSP_H
 #define HE_AVERAGE_POOL_2D_S8_DSP_H

@@ -3,8 +3,8 @@
  * Matrix product of two int8 activations: the form for the DSP instructions, equal to he_batch_matmul_s8.c bit for
  * bit.
  *
- * One operand gives positions, the other channels of a tile (he_dot_s8_dsp.h): rows of lhs and columns of rhs, or the
- * other way round. Vectors of both are widened to pairs of int16, centred: four positions, and beside them two
+ * One operand gives positions, the other channels of a tile (he_dot_s8_dsp.h): rows of lhs and columns of rhs, or
+ * the other way round. Vectors of both are widened to pairs of int16, centred: four positions, and beside them two
  * channels at a time. The last tile starts earlier if fewer than four positions are left, the last two channels if one
  * is, and some are computed once more.
  */
@@ -167,8 +167,8 @@ HE_ALWAYS_INLINE void he_batch_matmul_s8_dsp_inline(const he_batch_matmul_s8_dsp
     }
 }
 
-/* The same for any params: one copy in a program. output [batch, M, N] = lhs [batch, M, K] times rhs [batch, K, N], each
- * stored as its strides say; scratch starts at a multiple of 4. */
+/* The same for any params: one copy in a program. output [batch, M, N] = lhs [batch, M, K] times rhs [batch, K, N],
+ * each stored as its strides say; scratch starts at a multiple of 4. */
 void he_batch_matmul_s8_dsp(const he_batch_matmul_s8_dsp_params *params, const int8_t *lhs, const int8_t *rhs,
                             int8_t *output, uint8_t *scratch);
 

@@ -18,7 +18,7 @@
 typedef struct {
     int32_t rows;
     int32_t input_c;
-    int32_t layout; /* HE_WEIGHTS_16 or _8 */
+    int32_t layout; /* HE_WEIGHTS_16, _8 or _JOINED */
     he_dot_s8 dot;  /* of a row */
 } he_fully_connected_s8_dsp_params;
 
@@ -31,6 +31,9 @@ HE_ALWAYS_INLINE void he_fully_connected_s8_dsp_inline(const he_fully_connected_
     row[p->dot.pairs - 1] = 0; /* the last of an even number may have no taps */
     for (int32_t left = p->rows; left > 0; --left) {
         (void)he_widen_run(row, 1, input, p->input_c);
+        if (layout == HE_WEIGHTS_JOINED) {
+            he_join_row(row, p->dot.pairs);
+        }
         he_row_s8(&p->dot, layout, row, output);
         input += p->input_c;
         output += p->dot.channels;

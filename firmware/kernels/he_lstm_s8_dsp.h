@@ -6,11 +6,8 @@
  * a unit are computed side by side: two sums of int16 each (of the input, of the state), packed two to a word. Then
  * all cells are updated.
  *
- * Weights of four values x0..x3 of one gate are four bytes, which are the pair (w0 + 256 w1, w2 + 256 w3); the row
- * holds (256 x0 - y1, 256 x2 - y3) and (y1, y3) with y = x - 127. SXTB16 of the weights, (w0, w2), times the first, and
- * the weights as they are times the second make 256 times the sum: one instruction less than taking both halves out.
- * All these fit int16, and what 127 adds is part of the bias. Weights of int16 would take fewer instructions still, but
- * twice the loads at each time step, and mostly more cycles.
+ * Rows and weights are joined (he_dot_s8_dsp.h), each four values x0..x3 as the pairs (x0, x2), (x1, x3). Weights of
+ * int16 would take fewer instructions still, but twice the loads at each time step, and mostly more cycles.
  *
  * A sum is doubled because SMMULR then computes floor(sum * multiplier / 2^31 + 1/2), the first of TFLite's two
  * roundings, exactly; the second adds half a step, one less below zero, and shifts. Products of gates are scaled by
@@ -18,8 +15,8 @@
  * it multiplies them by the high half, all sign, of an int16 that lies in 32 bits.
  *
  * The sigmoid's knots less a half are odd in x. With negative ones stored, too, x and -x need not be told apart, but
- * for the rounding of ties; with both signs turned, one SMLAD interpolates between two neighbours, 2^15 being no int16
- * but -2^15 one.
+ * for the rounding of ties; with both signs turned, one SMLAD interpolates between two neighbours, 2^15 being no
+ * int16 but -2^15 one.
  */
 #ifndef HE_LSTM_S8_DSP_H
 #define HE_LSTM_S8_DSP_H
@@ -35,7 +32,7 @@
 /* Field names as in LstmDspParams (harembed/ir/ops/lstm_dsp.py). Gates in the order input, forget, cell, output. */
 typedef struct {
     int32_t time_steps, input_size, units;
-    int32_t layout; /* HE_WEIGHTS_8: there is no other */
+    int32_t layout; /* HE_WEIGHTS_JOINED */
     int32_t input_left[4], input_right[4]; /* shifts of the input's sums before and after they are multiplied; */
     int32_t state_left[4], state_right[4]; /* of output_state's; a negative one before is to the right */
     const int32_t *scales;   /* (multiplier, rounding) of 4 sums of the input, 4 of output_state, and the output */
@@ -76,24 +73,6 @@ HE_ALWAYS_INLINE uint32_t *he_lstm_widen(uint32_t *to, const int8_t *x, int32_t 
     return to;
 }
 
-HE_ALWAYS_INLINE void he_lstm_step(int32_t *sum, he_words x, uint32_t w)
-{
-    he_smlad_to(sum, x.first, he_sxtb16(w));
-    he_smlad_to(sum, x.second, w);
-}
-
-/* Four values times the weights of four gates. */
-HE_ALWAYS_INLINE void he_lstm_round(he_sums *s, const uint32_t **x, const uint32_t **w)
-{
-    const he_words u = he_next_two(x);
-    const he_words v = he_next_two(w);
-    he_lstm_step(&s->a0, u, v.first);
-    he_lstm_step(&s->a1, u, v.second);
-    const he_words z = he_next_two(w);
-    he_lstm_step(&s->a2, u, z.first);
-    he_lstm_step(&s->a3, u, z.second);
-}
-
 /* The sums of four gates over `pairs` words of *x; *x and *w then point behind. */
 HE_ALWAYS_INLINE he_sums he_lstm_dot(int32_t pairs, const uint32_t **x, const uint32_t **w)
 {
@@ -102,11 +81,11 @@ HE_ALWAYS_INLINE he_sums he_lstm_dot(int32_t pairs, const uint32_t **x, const ui
     if (__builtin_constant_p(pairs)) {
         HE_UNROLL_SOME
         for (int32_t rounds = pairs >> 1; rounds > 0; --rounds) {
-            he_lstm_round(&s, x, w);
+            he_row_s8_four(HE_WEIGHTS_JOINED, &s, x, w);
         }
     } else {
         for (int32_t rounds = pairs >> 1; rounds > 0; --rounds) {
-            he_lstm_round(&s, x, w);
+            he_row_s8_four(HE_WEIGHTS_JOINED, &s, x, w);
         }
     }
     return s;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Max pooling, int8: the form for the DSP instructions, equal to he_max_pool_2d_s8.c bit for bit. Four channels
- * at a time; the last four start earlier if fewer are left, and some are computed once more.
+ * Max pooling, int8: the form for the DSP instructions, equal to he_max_pool_2d_s8.c bit for bit. Four channels at
+ * a time; the last four start earlier if fewer are left, and some are computed once more.
  */
 #ifndef HE_MAX_POOL_2D_S8_DSP_H
 #define HE_MAX_POOL_2D_S8_DSP_H

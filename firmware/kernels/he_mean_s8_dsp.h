@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Mean over neighbouring axes, int8, rescaled: the form for the DSP instructions, equal to he_mean_s8.c bit for bit.
- * Four elements at a time, two sums of int16 in a word, which 255 summands cannot overflow. Behind the reduced axes are
- * at least four elements, or there is one: then four of those that are reduced are taken at a time.
+ * Four elements at a time, two sums of int16 in a word, which 255 summands cannot overflow. Behind the reduced axes
+ * are at least four elements, or there is one: then four of those that are reduced are taken at a time.
  */
 #ifndef HE_MEAN_S8_DSP_H
 #define HE_MEAN_S8_DSP_H

@@ -49,8 +49,8 @@ HE_ALWAYS_INLINE void he_mul_s8_dsp_inline(const he_mul_s8_dsp_params *p, int32_
     }
 }
 
-/* The same for any params: one copy in a program. input1 and input2 broadcast to output [shape]; an input of that very
- * shape may be the output too. */
+/* The same for any params: one copy in a program. input1 and input2 broadcast to output [shape]; an input of that
+ * very shape may be the output too. */
 void he_mul_s8_dsp(const he_mul_s8_dsp_params *params, const int8_t *input1, const int8_t *input2, int8_t *output);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Softmax, int8, for cores with DSP instructions, equal to he_softmax_s8.c bit for bit: exponentials come from a table
- * of all 256 differences to the maximum, 0 where the difference does not count.
+ * Softmax, int8, for cores with DSP instructions, equal to he_softmax_s8.c bit for bit: exponentials come from a
+ * table of all 256 differences to the maximum, 0 where the difference does not count.
  */
 #ifndef HE_SOFTMAX_S8_DSP_H
 #define HE_SOFTMAX_S8_DSP_H
@@ -32,8 +32,8 @@ HE_ALWAYS_INLINE void he_softmax_row(const int32_t *exponentials, int32_t depth,
     /* sum = (1 + f) * 2^(12 - zeros), f in [0, 1). */
     const int32_t zeros = (int32_t)__builtin_clz(sum);
     const int32_t reciprocal = he_one_over_one_plus_x((int32_t)((sum << zeros) & UINT32_C(0x7FFFFFFF)));
-    /* Twice rounded, of a product that is not negative: both halves are added to it, then it is shifted once, by 31 and
-     * by 35 - zeros bits, which are at least 23. */
+    /* Twice rounded, of a product that is not negative: both halves are added to it, then it is shifted once, by 31
+     * and by 35 - zeros bits, which are at least 23. */
     const int32_t shift = 34 - zeros; /* of the high word */
     const int32_t half = INT32_C(1) << (shift - 1);
     for (int32_t i = 0; i < depth; ++i) {

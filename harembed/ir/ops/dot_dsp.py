@@ -6,7 +6,8 @@ import numpy as np
 
 from harembed.ir.ops.requantize_dsp import Channels, RequantizeS8
 
-WEIGHTS_16, WEIGHTS_8 = range(2)  # HE_WEIGHTS_16, HE_WEIGHTS_8
+WEIGHTS_16, WEIGHTS_8, WEIGHTS_JOINED = range(3)  # HE_WEIGHTS_16, HE_WEIGHTS_8, HE_WEIGHTS_JOINED
+JOINED_SHIFT = 8  # joined weights make 256 times the sum
 TILE_POSITIONS = 4
 
 
@@ -53,12 +54,34 @@ def dot_row(channels: Channels, order: list[int], layout: int, unroll: int = 4) 
     w = _ordered(channels.weights, order + [-1] * (-len(order) % 4))
     o, slots = w.shape
     quads = w.reshape(o, slots // 4, 4)
-    if layout == WEIGHTS_8:
+    bias_words = channels.words
+    if layout == WEIGHTS_JOINED:
+        bias_words = channels.words.copy()
+        start = bias_words[:, 0] + 127 * quads[:, :, 2:].sum(axis=(1, 2), dtype=np.int64)
+        bias_words[:, 0] = (start << JOINED_SHIFT & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+        quads = join(quads)
+    elif layout == WEIGHTS_8:
         quads = quads[:, :, [0, 2, 1, 3]]
-    fours = quads[: o // 4 * 4].reshape(-1, 4, slots // 4, 4).transpose(0, 2, 1, 3)
+    fours = quads[: o // 4 * 4].reshape(-1, 4, *quads.shape[1:]).transpose(0, 2, 1, 3)
     flat = np.concatenate([fours.ravel(), quads[o // 4 * 4 :].ravel()])
-    words = _words_16(flat) if layout == WEIGHTS_16 else _words_8(flat)
-    return DotS8(slots // 2, unroll, o, words, channels.words, channels.requantize)
+    words = _words_8(flat) if layout == WEIGHTS_8 else _words_16(flat)
+    return DotS8(slots // 2, unroll, o, words, bias_words, channels.requantize)
+
+
+def join(quads: np.ndarray) -> np.ndarray:
+    """Pairs [..., 2] of int16 that hold the weights [..., 4] of two pairs of taps as bytes."""
+    return quads[..., :2] + 256 * quads[..., 2:]
+
+
+def joinable(weights: np.ndarray, largest: int) -> bool:
+    """Whether 256 times each sum stays within int32, and joined weights within int16.
+
+    Parameters
+    ----------
+    weights : int8
+    largest : int    magnitude of a sum
+    """
+    return largest << JOINED_SHIFT < 2**31 and weights.min(initial=0) > -128
 
 
 def _ordered(weights: np.ndarray, order: list[int]) -> np.ndarray:

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from harembed.ir.ops.base import DspForm, Goal
-from harembed.ir.ops.dot_dsp import WEIGHTS_8
+from harembed.ir.ops.dot_dsp import JOINED_SHIFT, WEIGHTS_JOINED, join, joinable
 from harembed.ir.ops.requantize_dsp import reach
 
-SUM_SHIFT = 8  # the kernel computes 256 times the sum
 LARGEST_PRODUCT = 2**30  # of two int16, of which one is no -32768
 
 
@@ -85,7 +84,7 @@ def lstm_dsp(p: Any, input_weights: Sequence[np.ndarray], state_weights: Sequenc
         return None
     scales = [(s.multiplier, s.rounding) for s in known] + [(p.output_multiplier, output[0])]
     params = LstmDspParams(
-        time_steps=p.time_steps, input_size=p.input_size, units=p.units, layout=WEIGHTS_8,
+        time_steps=p.time_steps, input_size=p.input_size, units=p.units, layout=WEIGHTS_JOINED,
         input_left=tuple(s.left for s in known[:4]), input_right=tuple(s.right for s in known[:4]),
         state_left=tuple(s.left for s in known[4:]), state_right=tuple(s.right for s in known[4:]),
         scales=np.array(scales, np.int32), weights=_packed(known[:4], known[4:]), added_right=added_right,
@@ -102,11 +101,11 @@ def _sums(weights: np.ndarray, bias: np.ndarray, zero_point: int, multiplier: in
     left, right = max(shift, 0), max(-shift, 0)
     rounding = 1 << right >> 1
     product = (largest << left) * multiplier >> 31
-    if largest << max(left + 1, SUM_SHIFT) >= 2**31 or product + rounding + 2 >= 2**31 or weights.min() == -128:
+    if largest << (left + 1) >= 2**31 or product + rounding + 2 >= 2**31 or not joinable(weights, largest):
         return None
     w = weights.astype(np.int64)
     start = bias.astype(np.int64) - zero_point * w.sum(axis=1) + 127 * w[:, 1::2].sum(axis=1)
-    return _Sums(w, start << SUM_SHIFT, multiplier, rounding, left + 1 - SUM_SHIFT, right)
+    return _Sums(w, start << JOINED_SHIFT, multiplier, rounding, left + 1 - JOINED_SHIFT, right)
 
 
 def _cell_tanh(p: Any) -> tuple[int, int] | None:
@@ -151,6 +150,6 @@ def _interleaved(weights: np.ndarray) -> np.ndarray:
     """Words [U, n] of weights [U, gate, K]: for each four values those of the four gates."""
     units, gates, count = weights.shape
     fours = np.pad(weights, ((0, 0), (0, 0), (0, -count % 4))).reshape(units, gates, -1, 4)
-    pairs = (fours[..., ::2] + 256 * fours[..., 1::2]).astype("<i2")
+    pairs = join(fours[..., [0, 2, 1, 3]]).astype("<i2")
     flat = np.ascontiguousarray(pairs.transpose(0, 2, 1, 3)).reshape(units, -1)
     return flat.view("<u4").astype(np.uint32)
