@@ -5,8 +5,8 @@
  *
  * One operand gives positions, the other channels of a tile (he_dot_s8_dsp.h): rows of lhs and columns of rhs, or
  * the other way round. Vectors of both are widened to pairs of int16, centred: four positions, and beside them two
- * channels at a time. The last tile starts earlier if fewer than four positions are left, the last two channels if one
- * is, and some are computed once more.
+ * channels at a time. The last tile starts earlier if fewer than four positions are left, the last two channels if
+ * one is, and some are computed once more.
  */
 #ifndef HE_BATCH_MATMUL_S8_DSP_H
 #define HE_BATCH_MATMUL_S8_DSP_H

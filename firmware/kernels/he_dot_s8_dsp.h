@@ -16,9 +16,9 @@
  * What is left of channels goes one by one: in a tile always as pairs of int16, in a row in the row's layout.
  *
  * Joined weights meet a row that was joined, too: of its pairs (x0, x1), (x2, x3) there stand
- * (256 x0 - y2, 256 x1 - y3) and (y2, y3), y = x - 127. SXTB16 of the weights, (k0, k1), times the first, and the weights as they are times the
- * second make 256 times the sum: one instruction less than taking both halves out. All these fit int16, and what 127
- * adds is part of the bias, which is 256 times as large.
+ * (256 x0 - y2, 256 x1 - y3) and (y2, y3), y = x - 127. SXTB16 of the weights, (k0, k1), times the first, and the
+ * weights as they are times the second make 256 times the sum: one instruction less than taking both halves out. All
+ * these fit int16, and what 127 adds is part of the bias, which is 256 times as large.
  */
 #ifndef HE_DOT_S8_DSP_H
 #define HE_DOT_S8_DSP_H
