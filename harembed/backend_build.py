@@ -1,0 +1,89 @@
+"""The image of a board with one backend. TFLite Micro's arena takes two builds: the first tells how much it uses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harembed import harness
+from harembed.backends import backend
+from harembed.board import Board
+from harembed.build import FirmwareImage, build_firmware, build_host
+from harembed.errors import BuildError, HarnessError
+from harembed.export.tflm import ALIGNMENT, arena_bound, generate_tflm
+from harembed.ir.graph import IntGraph
+from harembed.ir.ops.base import Goal
+from harembed.libraries import Collected
+
+
+@dataclass(frozen=True)
+class BackendImage:
+    """An image, and the foreign sources that it was built from.
+
+    Attributes
+    ----------
+    arena_computed : bytes that a first build reserved, from sizes in a table; None if the plan is exact at once
+    """
+
+    image: FirmwareImage
+    outside: tuple[Collected, ...]
+    arena_computed: int | None = None
+
+
+def build_backend(graph: IntGraph, name: str, board: Board, out_dir: Path, toolchain: str | None = None,
+                  goal: Goal = "balanced", optimise: str = "O2") -> BackendImage:
+    """Generate and build.
+
+    Parameters
+    ----------
+    name : str      a key of harembed.backends.BACKENDS
+    goal : Goal     of our own kernels; other backends have one form
+
+    Raises
+    ------
+    BuildError, BoardError    as build_firmware; foreign sources are not here
+    HarnessError              TFLite Micro does not start with the arena that it asked for
+    """
+    chosen = backend(name)
+    outside = chosen.outside(graph)
+
+    def build(sources: dict[str, str]) -> FirmwareImage:
+        return build_firmware(sources, board, out_dir, toolchain, optimise, outside=outside)
+
+    if not chosen.places_tensors:
+        return BackendImage(build(chosen.sources(graph, goal)), outside)
+    computed = arena_bound(graph)
+    used = _arena_used(build(generate_tflm(graph, computed)), board, computed)
+    # It cuts both ends of what it is given to its alignment.
+    least = -(-used // ALIGNMENT) * ALIGNMENT
+    image = build(generate_tflm(graph, least))
+    _arena_used(image, board, least)
+    return BackendImage(image, outside, computed)
+
+
+def _arena_used(image: FirmwareImage, board: Board, given: int) -> int:
+    """What the interpreter on the simulated board reports after it has placed its tensors."""
+    with harness.connect(board, image.elf) as device:
+        used = device.info().arena_bytes
+    if not 0 < used <= given:
+        raise HarnessError(f"TFLite Micro does not start on {board.name} with an arena of {given:,} bytes.",
+                           "Look for an operator or a version that it does not have.")
+    return used
+
+
+def host_program(graph: IntGraph, name: str, folder: Path, goal: Goal, dsp_emulation: bool = False) -> Path:
+    """The program for this computer; only our own kernels are built for it.
+
+    Raises
+    ------
+    BuildError    for another backend
+    """
+    if name != "own":
+        raise BuildError(f"The backend {name} is built for boards, not for this computer.", "Use --backend own.")
+    return build_host(backend(name).sources(graph, goal), folder, dsp_emulation=dsp_emulation)
+
+
+def sources_of(images: Sequence[BackendImage]) -> dict[str, dict[str, str | int | None]]:
+    """What foreign sources images were built from: {library: title, revision, hash and count of its files}."""
+    return {library.name: {"title": library.title, "revision": library.revision, "files": len(library.files),
+                           "sha256": library.sha256}
+            for built in images for library in built.outside}
