@@ -189,7 +189,14 @@ def _write_outside(project: Path, outside: Sequence[Collected], optimise: str) -
                   for library in outside for group in library.groups]
         write_atomic(project / "outside.json", dump_json({
             "groups": groups, "include": [path for library in outside for path in library.include],
-            "cxx_flags": sorted({flag for g in groups for flag in g["cxx_flags"]}), "libraries": FOREIGN_C_LIBRARY}))
+            "cxx_flags": _common_cxx_flags(outside), "libraries": FOREIGN_C_LIBRARY}))
+
+
+def _common_cxx_flags(outside: Sequence[Collected]) -> list[str]:
+    """What our own C++ must share with foreign C++: the dialect, and macros that change the layout of structs."""
+    foreign = [group for library in outside for group in library.groups if group.cxx_flags]
+    return list(dict.fromkeys(flag for group in foreign for flag in (*group.cxx_flags, *group.flags)
+                              if flag in group.cxx_flags or flag.startswith("-D")))
 
 
 def _refuse_overflow(output: str, board: Board) -> None:

@@ -147,14 +147,28 @@ def _download(name: str) -> Path:
         raise BuildError(f"{library.title} is not here: {wanted} is not set, and {_HOME} cannot be reached.",
                          f"Set {wanted} to a checkout of {_HOME}/{library.repository} "
                          f"(revision {library.revision[:12]}).") from e
-    spec = f"{_package(name)}=https://{_HOME}/{library.repository}/archive/{library.revision}.zip"
+    _install(f"{_package(name)}={_archive(library)}", library)
+    return _storage() / _package(name)
+
+
+def _archive(library: Library) -> str:
+    return f"https://{_HOME}/{library.repository}/archive/{library.revision}.zip"
+
+
+def _install(spec: str, library: Library) -> None:
+    storage = _storage()
+    storage.mkdir(parents=True, exist_ok=True)
+    settings = {"PLATFORMIO_CORE_DIR": str(storage / ".core"), "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+                "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no", "PLATFORMIO_NO_ANSI": "true"}
     result = subprocess.run(
         [sys.executable, "-m", "platformio", "pkg", "install", "--global", "--library", spec, "--storage-dir",
-         str(_storage())], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+         str(storage)], env=os.environ | settings, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        errors="replace")
     if result.returncode != 0:
-        raise BuildError(f"PlatformIO cannot download {library.title}: {(result.stderr or result.stdout).strip()}",
-                         f"Set {wanted} to a checkout of {_HOME}/{library.repository}.")
-    return _storage() / _package(name)
+        told = (result.stderr or result.stdout).strip().splitlines()
+        raise BuildError(f"PlatformIO cannot download {library.title}: {told[-1] if told else 'it says nothing'}",
+                         f"Get {spec.partition('=')[2]}, unpack it, and name the folder by {library.variable}."
+                         if library.variable else f"Get {spec.partition('=')[2]} by hand.")
 
 
 def revision(root: Path) -> str | None:

@@ -14,6 +14,7 @@ from harembed.errors import GraphError
 from harembed.export.cmsis_nn import CmsisNnForm, cmsis_nn_form
 from harembed.export.model_context import model_context
 from harembed.export.tflite import write_tflite
+from harembed.export.tflite_ops import TFLITE_OPS
 from harembed.ir.graph import IntGraph, Kind, Node
 from harembed.ir.ops import OPS
 from harembed.resources import resource_dir
@@ -120,4 +121,4 @@ def _context(graph: IntGraph, arena_bytes: int) -> dict[str, Any]:
     rows = (", ".join(map(str, data[i : i + 24])) for i in range(0, len(data), 24))
     return {**context, "arena_bytes": arena_bytes, "model_bytes": len(data),
             "model_data": "\n".join(f"    {row}," for row in rows),
-            "resolver_methods": [TFLM_OPS[op][0] for op in _operators(graph)]}
+            "resolver": [{"method": TFLM_OPS[op][0], "builtin": TFLITE_OPS[op].builtin} for op in _operators(graph)]}
