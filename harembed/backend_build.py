@@ -12,7 +12,7 @@ from harembed.errors import BuildError, HarnessError
 from harembed.export.tflm import ALIGNMENT, arena_bound, generate_tflm
 from harembed.ir.graph import IntGraph
 from harembed.ir.ops.base import Goal
-from harembed.libraries import Collected
+from harembed.libraries import LIBRARIES, Collected
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,11 @@ def host_program(graph: IntGraph, name: str, folder: Path, goal: Goal, dsp_emula
 
 
 def sources_of(images: Sequence[BackendImage]) -> dict[str, dict[str, str | int | None]]:
-    """What foreign sources images were built from: {library: title, revision, hash and count of its files}."""
-    return {library.name: {"title": library.title, "revision": library.revision, "files": len(library.files),
+    """What foreign sources images were built from: {library: title, revision, hash and count of its files}.
+
+    `tested` is the revision that this project was tested with; `revision` is None where the folder is no checkout.
+    """
+    return {library.name: {"title": library.title, "revision": library.revision,
+                           "tested": LIBRARIES[library.name].revision, "files": len(library.files),
                            "sha256": library.sha256}
             for built in images for library in built.outside}

@@ -185,7 +185,7 @@ def _write_outside(project: Path, outside: Sequence[Collected], optimise: str) -
             target.write_bytes(data)
     if outside:
         groups = [{"sources": group.sources, "cxx_flags": group.cxx_flags,
-                   "flags": [f"-{optimise}", "-g", "-ffunction-sections", "-fdata-sections", *group.flags]}
+                   "flags": [f"-{optimise}", "-ffunction-sections", "-fdata-sections", *group.flags]}
                   for library in outside for group in library.groups]
         write_atomic(project / "outside.json", dump_json({
             "groups": groups, "include": [path for library in outside for path in library.include],

@@ -198,7 +198,7 @@ def print_comparison(report: dict[str, Any], console: Console, layers: bool) -> 
             console.print(f"{name}: {node} runs on harembed's portable kernel: {reason}.", highlight=False,
                           soft_wrap=True)
     for source in report["sources"].values():
-        console.print(f"{source['title']} {source['revision'] or 'without a revision'}, {source['files']} files, "
+        console.print(f"{source['title']} {source['revision'] or 'of unknown revision'}, {source['files']} files, "
                       f"sha256 {source['sha256'][:16]}", highlight=False, soft_wrap=True)
     console.print(f"Simulated on {report['board']} by {report['toolchain']} -{report['optimise']}; modelled cycles "
                   f"±{report['cycle_model_error_percent']:.0f} %; bytes.", highlight=False, soft_wrap=True)

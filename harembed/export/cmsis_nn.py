@@ -221,4 +221,5 @@ LACKS: dict[str, str] = {
     "tanh": "CMSIS-NN computes it on int16 only",
     "logistic": "CMSIS-NN computes it on int16 only",
     "strided_slice": "CMSIS-NN has none",
+    "gru": "CMSIS-NN has none",
 }

@@ -9,12 +9,13 @@ from typing import Any
 
 import jinja2
 
-from harembed.cost.memory import plan_memory
+from harembed.cost.memory import MemoryPlan, plan_memory
 from harembed.errors import GraphError
 from harembed.export.cmsis_nn import CmsisNnForm, cmsis_nn_form
 from harembed.export.model_context import model_context
 from harembed.export.tflite import write_tflite
 from harembed.export.tflite_ops import TFLITE_OPS
+from harembed.ir.expand import expanded
 from harembed.ir.graph import IntGraph, Kind, Node
 from harembed.ir.ops import OPS
 from harembed.resources import resource_dir
@@ -59,7 +60,7 @@ _LSTM = 1600
 
 def kernel_stems(graph: IntGraph) -> tuple[str, ...]:
     """Stems of the kernel sources that a graph needs."""
-    return tuple(sorted({stem for op in _operators(graph) for stem in TFLM_OPS[op][1]}))
+    return tuple(sorted({stem for op in _operators(expanded(graph)) for stem in TFLM_OPS[op][1]}))
 
 
 def generate_tflm(graph: IntGraph, arena_bytes: int | None = None) -> dict[str, str]:
@@ -76,19 +77,29 @@ def generate_tflm(graph: IntGraph, arena_bytes: int | None = None) -> dict[str, 
     environments = {folder: jinja2.Environment(
         loader=jinja2.FileSystemLoader(resource_dir("templates") / folder), trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False) for folder in ("tflm", "c")}
-    context = _context(graph, arena_bytes or arena_bound(graph))
+    plan = _plan(graph)
+    context = _context(graph, plan, arena_bytes or _enough(graph, plan))
     return {"model.cc": environments["tflm"].get_template("model.cc.j2").render(context),
             "model.h": environments["c"].get_template("model.h.j2").render(context)}
 
 
 def arena_bound(graph: IntGraph) -> int:
     """Bytes of arena that are enough: a plan of all buffers with room to spare, and what is kept of each."""
-    scratch = {node.name: _scratch(graph, node) for node in graph.nodes}
-    buffers = plan_memory(graph, max_steps=0, scratch_bytes=scratch)
+    return _enough(graph, _plan(graph))
+
+
+def _plan(graph: IntGraph) -> MemoryPlan:
+    """Where the buffers could lie; the interpreter places them by itself."""
+    graph = expanded(graph)
+    return plan_memory(graph, max_steps=0, scratch_bytes={node.name: _scratch(graph, node) for node in graph.nodes})
+
+
+def _enough(graph: IntGraph, plan: MemoryPlan) -> int:
+    graph = expanded(graph)
     channels = sum(graph[n.outputs[0]].shape[-1] for n in graph.nodes)
     kept = (_FIXED + _PER_TENSOR * len(graph.tensors) + _PER_NODE * len(graph.nodes) + 8 * channels
             + sum(_LSTM + 32 * graph[n.outputs[0]].shape[-1] for n in graph.nodes if n.op == "lstm"))
-    planned = buffers.arena_bytes * 5 // 4 + ALIGNMENT * len(buffers.buffers)
+    planned = plan.arena_bytes * 5 // 4 + ALIGNMENT * len(plan.buffers)
     return -(-(planned + kept) // ALIGNMENT) * ALIGNMENT
 
 
@@ -107,18 +118,21 @@ def _operators(graph: IntGraph) -> list[str]:
     return sorted({n.op for n in graph.nodes})
 
 
-def _context(graph: IntGraph, arena_bytes: int) -> dict[str, Any]:
+def _context(graph: IntGraph, plan: MemoryPlan, arena_bytes: int) -> dict[str, Any]:
     data = write_tflite(graph)
-    # write_tflite numbers a graph's tensors in their order, and makes one operator of each node.
-    index = {name: i for i, name in enumerate(graph.tensors)}
-    context = model_context(graph, plan_memory(graph), "tflm")
+    # write_tflite numbers the tensors of the expanded graph in their order, and makes one operator of each node.
+    in_file = expanded(graph)
+    index = {name: i for i, name in enumerate(in_file.tensors)}
+    context = model_context(graph, plan, "tflm")
     for group, names in zip(context["tensor_groups"], (graph.inputs, graph.outputs,
                                                        [t.name for t in graph.of_kind(Kind.STATE)]), strict=True):
         for tensor, name in zip(group["tensors"], names, strict=True):
             tensor["index"] = index[name]
     for entry, node in zip(context["nodes"], graph.nodes, strict=True):
         entry["output_index"] = index[node.outputs[0]]
+        expansion = OPS[node.op].expand(graph, node)
+        entry["operators"] = 1 if expansion is None else len(expansion.nodes)
     rows = (", ".join(map(str, data[i : i + 24])) for i in range(0, len(data), 24))
-    return {**context, "arena_bytes": arena_bytes, "model_bytes": len(data),
-            "model_data": "\n".join(f"    {row}," for row in rows),
-            "resolver": [{"method": TFLM_OPS[op][0], "builtin": TFLITE_OPS[op].builtin} for op in _operators(graph)]}
+    resolver = [{"method": TFLM_OPS[op][0], "builtin": TFLITE_OPS[op].builtin} for op in _operators(in_file)]
+    return {**context, "arena_bytes": arena_bytes, "model_bytes": len(data), "resolver": resolver,
+            "model_data": "\n".join(f"    {row}," for row in rows)}
