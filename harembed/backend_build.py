@@ -1,6 +1,6 @@
 """The image of a board with one backend. TFLite Micro's arena takes two builds: the first tells how much it uses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,13 @@ class BackendImage:
     Attributes
     ----------
     arena_computed : bytes that a first build reserved, from sizes in a table; None if the plan is exact at once
+    arena_used : bytes that the interpreter then reported
     """
 
     image: FirmwareImage
     outside: tuple[Collected, ...]
     arena_computed: int | None = None
+    arena_used: int | None = None
 
 
 def build_backend(graph: IntGraph, name: str, board: Board, out_dir: Path, toolchain: str | None = None,
@@ -52,22 +54,33 @@ def build_backend(graph: IntGraph, name: str, board: Board, out_dir: Path, toolc
     if not chosen.places_tensors:
         return BackendImage(build(chosen.sources(graph, goal)), outside)
     computed = arena_bound(graph)
-    used = _arena_used(build(generate_tflm(graph, computed)), board, computed)
-    # It cuts both ends of what it is given to its alignment.
-    least = -(-used // ALIGNMENT) * ALIGNMENT
-    image = build(generate_tflm(graph, least))
-    _arena_used(image, board, least)
-    return BackendImage(image, outside, computed)
-
-
-def _arena_used(image: FirmwareImage, board: Board, given: int) -> int:
-    """What the interpreter on the simulated board reports after it has placed its tensors."""
-    with harness.connect(board, image.elf) as device:
-        used = device.info().arena_bytes
-    if not 0 < used <= given:
-        raise HarnessError(f"TFLite Micro does not start on {board.name} with an arena of {given:,} bytes.",
+    used = _arena_used(build(generate_tflm(graph, computed)), board)
+    if not 0 < used <= computed:
+        raise HarnessError(f"TFLite Micro does not start on {board.name} with an arena of {computed:,} bytes.",
                            "Look for an operator or a version that it does not have.")
-    return used
+    # It cuts both ends of what it is given to its alignment; while it places many tensors, it needs more for a moment
+    # than it reports when it is done.
+    for size in _sizes(used, computed):
+        image = build(generate_tflm(graph, size))
+        if _arena_used(image, board):
+            break
+    return BackendImage(image, outside, computed, used)
+
+
+def _sizes(used: int, computed: int) -> Iterator[int]:
+    """Arenas to try, the least first; the last is known to be enough."""
+    least = -(-used // ALIGNMENT) * ALIGNMENT
+    more = 0
+    while least + more < computed:
+        yield least + more
+        more = 2 * more or -(-used // (8 * ALIGNMENT)) * ALIGNMENT
+    yield computed
+
+
+def _arena_used(image: FirmwareImage, board: Board) -> int:
+    """What the interpreter on the simulated board reports after it has placed its tensors; 0 if it could not."""
+    with harness.connect(board, image.elf) as device:
+        return device.info().arena_bytes
 
 
 def host_program(graph: IntGraph, name: str, folder: Path, goal: Goal, dsp_emulation: bool = False) -> Path:

@@ -143,6 +143,7 @@ def _column(graph: IntGraph, column: Column, board: Board, folder: Path, toolcha
         "flash_bytes": built.image.flash_bytes, "ram_static_bytes": built.image.ram_static_bytes,
         "model_flash_bytes": share.flash if share else None, "model_ram_bytes": share.ram if share else None,
         "arena_bytes": built.image.arena_bytes, "arena_computed_bytes": built.arena_computed,
+        "arena_used_bytes": built.arena_used,
         "stack_bytes": _stack(built.image.elf), "fallbacks": backend(column.backend).fallbacks(graph),
         "layers": layers, "by_function": simulation.by_function}
 
