@@ -11,10 +11,10 @@ from rich.table import Table
 
 from harembed import harness
 from harembed.backend_build import BackendImage, build_backend, sources_of
-from harembed.backends import backend
+from harembed.backends import backend, need_libraries
 from harembed.board import Board, load_board
 from harembed.compile_job import imported, read_model, sha256
-from harembed.errors import GraphError
+from harembed.errors import GraphError, HarnessError
 from harembed.harness.client import Device
 from harembed.harness.simulate import simulate_board
 from harembed.harness.simulator_l552 import SimulatedL552
@@ -85,10 +85,15 @@ def compare(subject: Path, wanted: Sequence[Column], board_name: str, folder: Pa
     Raises
     ------
     BuildError    foreign sources are not here, or do not compile
-    BoardError    it does not fit the board, or no simulator here executes its image
+    BoardError    it does not fit the board
+    HarnessError  no simulator here counts what the board executes
     """
     graph, facts = _subject(subject)
     board = load_board(board_name)
+    if board.simulators.unicorn is None:
+        raise HarnessError(f"Nothing here counts what {board.name} executes.", "Use --board nucleo_l552ze_q.")
+    for column in wanted:
+        need_libraries(column.backend)
     made = tuple(np.concatenate(pair) for pair in zip(random_inputs(graph, inputs, seed), extreme_inputs(graph),
                                                       strict=True))
     expected = Interpreter(graph).run(*made)

@@ -28,7 +28,7 @@ _QEMU, _RENODE = "C on QEMU (mps2-an505)", "Renode"
 _HOST, _HOST_DSP = "C on the host, portable", "C on the host, DSP path emulated"
 _L552 = "image of the board, simulated STM32L552"
 _LITERT = "LiteRT reference kernels"
-_INEXACT_LSTM = "CMSIS-NN's LSTM has other tanh arithmetic; not required to be equal"
+_INEXACT_LSTM = "CMSIS-NN's LSTM cuts saturating gates in another way; not required to be equal"
 _BATCH = 512  # inputs that an interpreter computes at once
 
 

@@ -6,6 +6,7 @@ What needs their sources is skipped where HAREMBED_CMSIS_NN and HAREMBED_TFLM do
 import ctypes
 import io
 import json
+import re
 import shutil
 import subprocess
 
@@ -75,6 +76,8 @@ def test_a_bundle_names_what_it_needs():
     for name, words in (("cmsis_nn", "ARM-software/CMSIS-NN"), ("tflm", "tensorflow/tflite-micro")):
         files = bundle(graph, backend=name)
         assert words in files["README.md"] and "he_conv_2d_s8.c" not in files
+        included = {x for text in files.values() for x in re.findall(r'#\s*include\s+"([^"/]+)"', text)}
+        assert included - set(files) == ({"arm_nnfunctions.h"} if name == "cmsis_nn" else set())
     assert "CMSIS-NN" not in bundle(graph)["README.md"]
 
 
