@@ -6,7 +6,7 @@ The project folder of an image is complete: somebody who has only that folder bu
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from elftools.elf.sections import SymbolTableSection
 from harembed import __version__
 from harembed.board import Board
 from harembed.errors import BoardError, BuildError
+from harembed.libraries import Collected
 from harembed.resources import resource_dir
-from harembed.rundir import write_atomic
+from harembed.rundir import dump_json, write_atomic
 from harembed.toolchain import (
     PlatformioFailure,
     Toolchain,
@@ -33,6 +34,7 @@ from harembed.toolchain import (
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion")
 INCLUDE_DIRS = ("include", "kernels", "port", "app", "model")
 FIRMWARE_PARTS = ("include", "kernels", "port", "app")
+FOREIGN_C_LIBRARY = ("m", "c")  # of the toolchain; foreign sources call more of it than libc_min.c has
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def build_firmware(
     defines: Mapping[str, str | int] | None = None,
     clock_hz: int | None = None,
     stock: bool = False,
+    outside: Sequence[Collected] = (),
 ) -> FirmwareImage:
     """Build the image of a board.
 
@@ -84,6 +87,7 @@ def build_firmware(
     defines : {macro: value}           besides those of the board
     clock_hz : int                     one of the board's allowed_hz; None takes its default
     stock : bool                       use PlatformIO's own platform (downloads it) instead of the local one
+    outside : Collected...             foreign sources that the generated ones call; they need gcc with its C library
 
     Raises
     ------
@@ -103,10 +107,16 @@ def build_firmware(
             raise BoardError(f"PlatformIO has no stock platform for {board.name}.", "Build without it.")
         require_network()
     found = find_toolchain(toolchain)
+    if outside and (stock or found.kind != "gcc"):
+        raise BuildError(f"{outside[0].title} is built by arm-none-eabi-gcc with its C library, not by "
+                         f"{'the stock platform' if stock else found.name}.",
+                         "Install the Debian packages gcc-arm-none-eabi, libnewlib-arm-none-eabi and "
+                         "libstdc++-arm-none-eabi-newlib, and leave --toolchain out.")
     project = out_dir / "project"
     try:
-        write_project(project, sources, board, found, optimise, _macros(board, clock_hz) | dict(defines or {}))
-        run_platformio(project, environment)
+        write_project(project, sources, board, found, optimise, _macros(board, clock_hz) | dict(defines or {}),
+                      outside)
+        run_platformio(project, environment, keep_objects=bool(outside))
     except OSError as e:
         raise BuildError(f"Cannot write the project {project}: {e}.",
                          "Free some space or choose another --out.") from e
@@ -116,6 +126,8 @@ def build_firmware(
     built = project / ".pio" / "build" / environment
     elf = write_atomic(out_dir / "firmware.elf", (built / "firmware.elf").read_bytes())
     flat = write_atomic(out_dir / "firmware.bin", (built / "firmware.bin").read_bytes())
+    if (built / "firmware.map").is_file():
+        write_atomic(out_dir / "firmware.map", (built / "firmware.map").read_bytes())
     name = "arm-none-eabi-gcc 12.3.1 (PlatformIO stock)" if stock else f"{found.name} {found.version}"
     return read_image(elf, flat, board.name, clock_hz, name, optimise)
 
@@ -131,32 +143,60 @@ def _macros(board: Board, clock_hz: int) -> dict[str, str | int]:
 
 
 def write_project(project: Path, sources: Mapping[str, str], board: Board, toolchain: Toolchain, optimise: str,
-                  macros: Mapping[str, str | int]) -> None:
-    """Write a PlatformIO project: the generated sources, a copy of the firmware's, the local platform."""
+                  macros: Mapping[str, str | int], outside: Sequence[Collected] = ()) -> None:
+    """Write a PlatformIO project: the generated sources, a copy of the firmware's, the local platform, and what is
+    taken of foreign libraries."""
     firmware = resource_dir("firmware")
-    for folder in ("src", "platform"):
+    for folder in ("src", "platform", "outside"):
         shutil.rmtree(project / folder, ignore_errors=True)
     for part in FIRMWARE_PARTS:
         shutil.copytree(firmware / part, project / "src" / part)
     shutil.copytree(firmware / "platform", project / "platform", ignore=shutil.ignore_patterns("__pycache__"))
     for path, text in sources.items():
         write_atomic(project / "src" / "model" / path, text)
+    _write_outside(project, outside, optimise)
     compile_flags = [
         "-std=c11", f"-{optimise}", "-g", "-gno-record-gcc-switches", "-ffreestanding", "-fno-common",
         "-ffunction-sections", "-fdata-sections", *WARNINGS,
         *(f"-Isrc/{part}" for part in INCLUDE_DIRS),
+        # As system headers: our warnings are not for them.
+        *(f"-isystem outside/{path}" for library in outside for path in library.include),
         *(f"-D{name}={value}" for name, value in macros.items()),
     ]
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resource_dir("templates") / "pio"),
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=False,
     )
+    port_sources = [source for source in board.port_sources if not (outside and source == "libc_min.c")]
     values = {"version": __version__, "board": board, "toolchain": toolchain, "compile_flags": compile_flags,
+              "outside": bool(outside), "port_sources": port_sources,
               "clock_hz": macros["HE_CORE_CLOCK_HZ"]}
     for name in ("platformio.ini", "link.ld"):
         write_atomic(project / name, templates.get_template(f"{name}.j2").render(values))
     if board.flash_tools is not None:
         shutil.copy(resource_dir("templates") / "pio" / "stock_flags.py", project / "stock_flags.py")
+
+
+def _write_outside(project: Path, outside: Sequence[Collected], optimise: str) -> None:
+    for library in outside:
+        for path, data in library.files.items():
+            target = project / "outside" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+    if outside:
+        groups = [{"sources": group.sources, "cxx_flags": group.cxx_flags,
+                   "flags": [f"-{optimise}", "-ffunction-sections", "-fdata-sections", *group.flags]}
+                  for library in outside for group in library.groups]
+        write_atomic(project / "outside.json", dump_json({
+            "groups": groups, "include": [path for library in outside for path in library.include],
+            "cxx_flags": _common_cxx_flags(outside), "libraries": FOREIGN_C_LIBRARY}))
+
+
+def _common_cxx_flags(outside: Sequence[Collected]) -> list[str]:
+    """What our own C++ must share with foreign C++: the dialect, and macros that change the layout of structs."""
+    foreign = [group for library in outside for group in library.groups if group.cxx_flags]
+    return list(dict.fromkeys(flag for group in foreign for flag in (*group.cxx_flags, *group.flags)
+                              if flag in group.cxx_flags or flag.startswith("-D")))
 
 
 def _refuse_overflow(output: str, board: Board) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from harembed.errors import HarembedError
 
 if TYPE_CHECKING:  # numpy would slow down --help
+    from harembed.backends import BackendName
     from harembed.ir.ops.base import Goal
 
 app = typer.Typer(
@@ -52,8 +53,20 @@ class Optimize(StrEnum):
     size = "size"
 
 
+class BackendChoice(StrEnum):
+    """What computes the model."""
+
+    own = "own"
+    cmsis_nn = "cmsis_nn"
+    tflm = "tflm"
+
+
+BACKENDS: "dict[BackendChoice, BackendName]" = {
+    BackendChoice.own: "own", BackendChoice.cmsis_nn: "cmsis_nn", BackendChoice.tflm: "tflm"}
 GOALS: "dict[Optimize, Goal]" = {Optimize.speed: "speed", Optimize.balanced: "balanced", Optimize.size: "size"}
 OptimizeOption = Annotated[Optimize | None, typer.Option(help="Make the C fast or small. Default: balanced.")]
+BackendOption = Annotated[BackendChoice | None, typer.Option(help="What computes the model on the board: our own "
+                                                                  "kernels, CMSIS-NN or TFLite Micro. Default: own.")]
 OnOption = Annotated[Target | None, typer.Option("--on", help="A simulator or the host; l552 runs the image of the "
                                                               "board. Default: what the board has.")]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")]
@@ -123,6 +136,7 @@ def compile_model(
     = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random inputs.")] = 2024,
     optimize: OptimizeOption = None,
+    backend: BackendOption = None,
     toolchain: ToolchainOption = None,
 ) -> None:
     """Compile any int8 .tflite: C, firmware, simulation, proof of equal bits, report. Needs no training data.
@@ -136,7 +150,7 @@ def compile_model(
     from harembed import pipeline
 
     pipeline.compile_model(model, board, out, inputs, seed, console, toolchain,
-                           GOALS[optimize] if optimize else None)
+                           GOALS[optimize] if optimize else None, BACKENDS[backend] if backend else None)
 
 
 @app.command(epilog="Examples:  harembed bench runs/watch-nucleo_l552ze_q\n\n"
@@ -149,6 +163,34 @@ def bench(run: RunArgument, on: OnOption = None, port: PortOption = None,
     from harembed import pipeline
 
     pipeline.bench(run, on and on.value, port, repeats, layers, json_out, console)
+
+
+@app.command(epilog="Examples:  harembed compare runs/watch-nucleo_l552ze_q\n\n"
+                    "harembed compare model.tflite --backends own:speed,own,cmsis_nn --layers")
+def compare(
+    subject: Annotated[Path, typer.Argument(help="Folder of a run, or an int8 .tflite.", metavar="RUN_OR_MODEL")],
+    backends: Annotated[str, typer.Option(help="Of own, own:speed, own:size, cmsis_nn, tflm.")] = "own,cmsis_nn,tflm",
+    board: BoardOption = "nucleo_l552ze_q",
+    out: Annotated[Path | None, typer.Option(help="Folder for builds and compare.json. Default: "
+                                                  "runs/compare-<name>-<board>.")] = None,
+    inputs: Annotated[int, typer.Option(min=1, help="Random inputs on which bits are compared.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random inputs.")] = 2024,
+    layers: Annotated[bool, typer.Option("--layers", help="Also by layer.")] = False,
+    toolchain: ToolchainOption = None,
+) -> None:
+    """Build a model on several backends for the simulated board: equal bits, instructions, cycles, flash, RAM, stack.
+
+    CMSIS-NN and TFLite Micro are built from their real sources: checkouts named by HAREMBED_CMSIS_NN and
+    HAREMBED_TFLM, or else the pinned revisions, which PlatformIO downloads.
+    """
+    from harembed import compare as comparison
+    from harembed import pipeline
+
+    folder = out or pipeline.default_folder(f"compare-{subject.stem or subject.name}", board)
+    columns = comparison.columns(backends)
+    report = comparison.compare(subject, columns, board, folder, inputs, seed, console, toolchain)
+    comparison.print_comparison(report, console, layers)
+    console.print(f"wrote {folder / 'compare.json'}", highlight=False)
 
 
 @app.command(epilog="Examples:  harembed validate runs/watch-nucleo_l552ze_q --on qemu\n\n"
@@ -172,11 +214,12 @@ def validate(run: RunArgument, on: OnOption = None, port: PortOption = None,
 def export(run: RunArgument,
            c: Annotated[Path | None, typer.Option("--c", help="Folder for C sources and a page on the API.")] = None,
            tflite: Annotated[Path | None, typer.Option(help="File for the .tflite.")] = None,
-           onnx: Annotated[Path | None, typer.Option(help="File for the ONNX (QDQ).")] = None) -> None:
+           onnx: Annotated[Path | None, typer.Option(help="File for the ONNX (QDQ).")] = None,
+           backend: BackendOption = None) -> None:
     """Write a run's network as C sources for any project, as .tflite, or as ONNX."""
     from harembed import pipeline
 
-    pipeline.export(run, c, tflite, onnx, console)
+    pipeline.export(run, c, tflite, onnx, console, BACKENDS[backend] if backend else None)
 
 
 @app.command(epilog="Example:  harembed report runs/watch-nucleo_l552ze_q")

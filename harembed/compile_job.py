@@ -150,6 +150,10 @@ class CompileJob(Job):
     def optimize(self) -> Goal:
         return self.settings.optimize or "balanced"
 
+    @property
+    def backend(self) -> str:
+        return self.settings.backend or "own"
+
     @cached_property
     def probes(self) -> Probes:
         graph, seed = self.graph, self.settings.seed
@@ -170,10 +174,10 @@ class CompileJob(Job):
                 ("tflm_again", "TFLM interpreter, the .tflite written again", write_tflite(self.graph)))
 
 
-def imported(settings: CompileSettings, model: bytes) -> IntGraph:
+def imported(file_name: str, model: bytes) -> IntGraph:
     """The graph of a model, named after its file where the model itself has no telling name."""
     graph = read_tflite(model)
-    return replace(graph, name=Path(settings.model).stem) if graph.name in ("main", "model") else graph
+    return replace(graph, name=Path(file_name).stem) if graph.name in ("main", "model") else graph
 
 
 def check_fit(graph: IntGraph, memory: MemoryPlan, job: Job) -> None:

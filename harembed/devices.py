@@ -7,9 +7,8 @@ import numpy as np
 from rich.table import Table
 
 from harembed import harness
+from harembed.backend_build import build_backend, host_program
 from harembed.board import Board, load_board
-from harembed.build import build_firmware, build_host
-from harembed.export.csource import generate
 from harembed.harness import measure
 from harembed.harness.client import Device
 from harembed.harness.validate import ParityReport, validate_inputs
@@ -57,13 +56,12 @@ def connect(job: Job, simulator: str | None = None, port: str | None = None, cou
 
 
 def _firmware(job: Job, simulator: str, dsp_emulation: bool) -> tuple[Board, Path]:
-    sources = generate(job.graph, optimize=job.optimize)
     if simulator == "host":
         folder = job.run.file("build/host_dsp" if dsp_emulation else "build/host")
-        return load_board("host"), build_host(sources, folder, dsp_emulation=dsp_emulation)
+        return load_board("host"), host_program(job.graph, job.backend, folder, job.optimize, dsp_emulation)
     if simulator == "qemu":
-        board = load_board(QEMU_BOARD)
-        return board, build_firmware(sources, board, job.run.file("build/qemu"), job.toolchain).elf
+        board, folder = load_board(QEMU_BOARD), job.run.file("build/qemu")
+        return board, build_backend(job.graph, job.backend, board, folder, job.toolchain, job.optimize).image.elf
     return job.board, image(job)
 
 

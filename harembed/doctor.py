@@ -20,6 +20,7 @@ from harembed.data.motionsense import SOURCE as MOTIONSENSE
 from harembed.data.source import ENVIRONMENT, ArchiveSource
 from harembed.data.uci_har import SOURCE as UCI_HAR
 from harembed.errors import BuildError
+from harembed.libraries import LIBRARIES, is_here
 from harembed.toolchain import TOOLCHAINS, find_host_compiler, find_toolchain
 
 MINIMUM_PYTHON = (3, 11)
@@ -45,7 +46,7 @@ def checks(data_root: Path | None = None) -> list[Check]:
     data_root : Path    as --data-root; None looks where HAREMBED_DATA says
     """
     return [_python(), *_packages(), _toolchain(), *_optional_compilers(), _host_compiler(), *_programs(),
-            _serial_ports(), *_datasets(data_root)]
+            _serial_ports(), *_foreign_sources(), *_datasets(data_root)]
 
 
 def _python() -> Check:
@@ -156,6 +157,16 @@ def _serial_ports() -> Check:
         found.append(f"{port.device} (perhaps {boards[usb_id]})" if usb_id in boards else port.device)
     return Check("serial ports", bool(found), ", ".join(found) or "none", "a board by --port",
                  "Connect a board by USB. On Linux your user must be in the group dialout.")
+
+
+def _foreign_sources() -> Iterable[Check]:
+    """Of the other backends: a checkout, or what was downloaded before."""
+    for name, library in LIBRARIES.items():
+        if library.variable:
+            found = is_here(name)
+            yield Check(f"sources of {library.title}", found, os.environ.get(library.variable, "downloaded before")
+                        if found else "not here", f"--backend {name}, compare",
+                        f"Downloaded on first use; without network name a checkout by {library.variable}.")
 
 
 def _datasets(data_root: Path | None) -> Iterable[Check]:

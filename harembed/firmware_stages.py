@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harembed.build import build_firmware, build_host
+from harembed.backend_build import build_backend, host_program, sources_of
+from harembed.backends import backend, need_libraries
 from harembed.compile_job import INPUTS, SOURCE, CompileJob, check_fit, imported, operators_in_words, read_inputs
 from harembed.cost.memory import MemoryPlan, plan_memory
 from harembed.errors import BoardError
 from harembed.export.cbundle import bundle
-from harembed.export.csource import generate
 from harembed.export.onnx import write_onnx
 from harembed.export.tflite import write_tflite
 from harembed.ir.file import dump_graph
@@ -29,10 +29,10 @@ def import_model(job: CompileJob, tick: Tick) -> str:
     All that can be refused without a compiler is refused here, before the first byte is written.
     """
     tick(0, 1, "reading the model")
-    graph = imported(job.settings, job.model)
-    memory = plan_memory(graph)
-    check_fit(graph, memory, job)
-    generate(graph, memory, job.optimize)
+    graph = imported(job.settings.model, job.model)
+    need_libraries(job.backend)
+    check_fit(graph, backend(job.backend).plan(graph), job)
+    backend(job.backend).sources(graph, job.optimize)
     given = None
     if job.inputs is not None:
         given = read_inputs(Path(str(job.settings.inputs)), job.inputs, graph)
@@ -49,7 +49,7 @@ def import_model(job: CompileJob, tick: Tick) -> str:
 def plan(job: Job, tick: Tick) -> str:
     """model.json: what follows from the integer graph alone."""
     graph = job.graph
-    memory = plan_memory(graph)
+    memory = backend(job.backend).plan(graph)
     limit = job.arena_limit
     if limit is not None and memory.arena_bytes > limit:
         raise BoardError(f"The network needs {memory.arena_bytes:,} bytes of arena, {limit:,} are allowed "
@@ -86,17 +86,18 @@ def export(job: Job, tick: Tick) -> str:
     return "model.tflite, model.onnx, c/"
 
 
-def export_to(job: Job, c: Path | None, tflite: Path | None, onnx: Path | None) -> list[Path]:
-    """Write the named forms; returns what was written."""
+def export_to(job: Job, c: Path | None, tflite: Path | None, onnx: Path | None,
+              backend_name: str | None = None) -> list[Path]:
+    """Write the named forms, C for a backend (None: the run's); returns what was written."""
     written = []
     if tflite is not None:
         written.append(write_atomic(tflite, write_tflite(job.graph)))
     if onnx is not None:
         written.append(write_atomic(onnx, write_onnx(job.graph)))
     if c is not None:
-        files = bundle(job.graph, job.optimize)
-        # model.c last: its presence means that all is there.
-        for name in sorted(files, key=lambda n: n == "model.c"):
+        files = bundle(job.graph, job.optimize, backend_name or job.backend)
+        # model.h last: its presence means that all is there.
+        for name in sorted(files, key=lambda n: n == "model.h"):
             written.append(write_atomic(c / name, files[name]))
     return written
 
@@ -104,21 +105,23 @@ def export_to(job: Job, c: Path | None, tflite: Path | None, onnx: Path | None) 
 def build(job: Job, tick: Tick) -> str:
     """firmware/, firmware.json: the image of the board, or the program of the host."""
     board = job.board
-    sources = generate(job.graph, optimize=job.optimize)
     folder = job.run.file("firmware")
-    facts: dict[str, Any] = {"board": _board(job)}
+    facts: dict[str, Any] = {"board": _board(job), "backend": job.backend}
     if board.kind == "host":
-        program = build_host(sources, folder)
+        program = host_program(job.graph, job.backend, folder, job.optimize)
         facts |= {"elf": str(program.relative_to(job.run.path)), "bin": None, "toolchain": "host compiler",
                   "sections": {}, "arena_bytes": plan_memory(job.graph).arena_bytes, "ram_static_bytes": None,
                   "flash_bytes": None}
         note = f"{program}"
     else:
-        image = build_firmware(sources, board, folder, job.toolchain)
+        built = build_backend(job.graph, job.backend, board, folder, job.toolchain, job.optimize)
+        image, fallbacks = built.image, backend(job.backend).fallbacks(job.graph)
+        facts |= {"outside": sources_of([built]), "fallbacks": fallbacks}
         facts |= {"elf": str(image.elf.relative_to(job.run.path)), "bin": str(image.bin.relative_to(job.run.path)),
                   "toolchain": image.toolchain, "sections": image.sections, "arena_bytes": image.arena_bytes,
                   "ram_static_bytes": image.ram_static_bytes, "flash_bytes": image.flash_bytes}
         note = f"flash {image.flash_bytes:,} bytes, static RAM {image.ram_static_bytes:,} bytes, {image.toolchain}"
+        note += "".join(f"; {node} on the portable kernel: {reason}" for node, reason in fallbacks.items())
     write_atomic(job.run.file("firmware.json"), dump_json(facts))
     return note
 

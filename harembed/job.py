@@ -88,6 +88,11 @@ class Job(ABC):
     def optimize(self) -> Goal:
         """What generated code is optimised for."""
 
+    @property
+    def backend(self) -> str:
+        """What computes the network on the device: a key of harembed.backends.BACKENDS."""
+        return "own"
+
     @cached_property
     def graph(self) -> IntGraph:
         """The integer graph that the run's own stages wrote."""

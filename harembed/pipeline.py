@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from harembed import devices, firmware_stages, verify
+from harembed.backends import BackendName
 from harembed.compile_job import CompileJob, read_bytes, read_model, sha256
 from harembed.errors import RunError
 from harembed.harness.validate import ParityReport
@@ -37,7 +38,7 @@ class Stage:
 FROM_MODEL = (Stage("Import", "graph.json", firmware_stages.import_model),)
 TO_FIRMWARE = (
     Stage("Plan", "model.json", firmware_stages.plan),
-    Stage("Export", "c/model.c", firmware_stages.export),
+    Stage("Export", "c/model.h", firmware_stages.export),
     Stage("Build", "firmware.json", firmware_stages.build),
 )
 TO_PROOF = (
@@ -74,7 +75,8 @@ def search(settings: RunSettings, folder: Path, data_root: Path | None, console:
 
 def compile_model(model: Path, board: str = "nucleo_l552ze_q", folder: Path | None = None,
                   inputs: Path | None = None, seed: int = 2024, console: Console | None = None,
-                  toolchain: str | None = None, optimize: Goal | None = None) -> dict[str, Any]:
+                  toolchain: str | None = None, optimize: Goal | None = None,
+                  backend: BackendName | None = None) -> dict[str, Any]:
     """From an int8 .tflite: run all stages that the folder lacks, then write and print the report.
 
     Parameters
@@ -87,6 +89,7 @@ def compile_model(model: Path, board: str = "nucleo_l552ze_q", folder: Path | No
     console : Console   None prints nothing
     toolchain : str     gcc, platformio or zig; None takes the first that is there
     optimize : Goal     of the C; None is balanced
+    backend : str       own, cmsis_nn or tflm; None is own
 
     Returns
     -------
@@ -96,12 +99,13 @@ def compile_model(model: Path, board: str = "nucleo_l552ze_q", folder: Path | No
     ------
     GraphError    not a .tflite, damaged, or it uses something unsupported; nothing was written
     BoardError    it does not fit the board
+    BuildError    the sources of another backend are not here; nothing was written
     HarnessError  a target computed other bits
     """
     data = read_model(model)
     given = read_bytes(inputs) if inputs else None
     settings = CompileSettings(
-        board=board, model=model.name, model_sha256=sha256(data), seed=seed, optimize=optimize,
+        board=board, model=model.name, model_sha256=sha256(data), seed=seed, optimize=optimize, backend=backend,
         inputs=inputs.name if inputs else None,
         inputs_sha256=None if given is None else sha256(given))
     run = RunDir(folder or default_folder(model.stem, board))
@@ -171,10 +175,11 @@ def validate(folder: Path, on: str | None, port: str | None, windows: int | None
     return report
 
 
-def export(folder: Path, c: Path | None, tflite: Path | None, onnx: Path | None, console: Console) -> None:
-    """Write a run's network in other forms."""
+def export(folder: Path, c: Path | None, tflite: Path | None, onnx: Path | None, console: Console,
+           backend: BackendName | None = None) -> None:
+    """Write a run's network in other forms; C for a backend, None takes the run's."""
     job = open_run(folder, None, console)
     if not (c or tflite or onnx):
         raise RunError("Nothing to export was named.", "Use --c DIR, --tflite FILE or --onnx FILE.")
-    for path in firmware_stages.export_to(job, c, tflite, onnx):
+    for path in firmware_stages.export_to(job, c, tflite, onnx, backend):
         console.print(f"wrote {path}", highlight=False)

@@ -87,6 +87,7 @@ class CompileSettings(BaseModel):
     inputs_sha256: str | None = None
     seed: int = Field(2024, ge=0, description="of the random inputs that all targets are compared on")
     optimize: Literal["speed", "balanced", "size"] | None = Field(None, description="of the C; default: balanced")
+    backend: Literal["own", "cmsis_nn", "tflm"] | None = Field(None, description="of the firmware; default: own")
 
     def to_toml(self) -> str:
         """Stable text: the same settings give the same bytes."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import pooch
+
 from harembed.errors import BuildError, unknown_name
 from harembed.rundir import write_atomic
 
@@ -138,8 +140,13 @@ def prepare_platformio_core(core_dir: Path) -> None:
             write_atomic(path, text)
 
 
-def run_platformio(project: Path, environment: str) -> str:
+def run_platformio(project: Path, environment: str, keep_objects: bool = False) -> str:
     """Build one environment of a project; return what PlatformIO printed.
+
+    Parameters
+    ----------
+    keep_objects : bool    in the user's cache folder: foreign sources are many and never change, so other projects
+        need not compile them again
 
     Raises
     ------
@@ -154,6 +161,8 @@ def run_platformio(project: Path, environment: str) -> str:
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
         "PLATFORMIO_NO_ANSI": "true",
     }
+    if keep_objects:
+        settings["PLATFORMIO_BUILD_CACHE_DIR"] = str(Path(pooch.os_cache("harembed")) / "objects")
     # Any other PLATFORMIO_* of the caller could move the build folder or the packages.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PLATFORMIO_")}
     try:

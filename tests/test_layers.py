@@ -10,18 +10,19 @@ PACKAGE = Path(__file__).parent.parent / "harembed"
 # A room may import rooms of a lower level and its own; the top level is one room.
 LEVELS = {
     "errors": 0, "resources": 0.1, "rundir": 0.2,
-    "board": 1, "space": 1, "data": 1, "ir": 1,
+    "board": 1, "libraries": 1, "space": 1, "data": 1, "ir": 1,
     "cost": 2, "nn": 2,
     "models": 3, "train": 3,
     "export": 4,
     "search": 5, "compress": 5,
-    "stack_usage": 6, "build": 6, "toolchain": 6, "harness": 6,
+    "stack_usage": 6, "build": 6, "toolchain": 6, "backends": 6, "link_map": 6, "harness": 6,
     "report": 7, "settings": 7, "progress": 7, "job": 7, "search_job": 7, "compile_job": 7, "stages": 7,
-    "firmware_stages": 7, "devices": 7, "verify": 7, "pipeline": 7,
+    "firmware_stages": 7, "backend_build": 7, "compare": 7, "devices": 7, "verify": 7, "pipeline": 7,
     "doctor": 7, "cli": 7,
 }
 TORCH_FREE = ("ir", "cost", "export/tflite.py", "export/tflite_import.py", "export/onnx.py", "export/csource.py",
-              "export/oracles.py", "build.py", "toolchain.py", "harness", "data", "board.py")
+              "export/oracles.py", "export/cmsis_nn.py", "export/tflm.py", "backends.py", "libraries.py", "build.py",
+              "toolchain.py", "harness", "data", "board.py")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

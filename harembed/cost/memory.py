@@ -8,6 +8,7 @@ and bound finds the best plan and proves it for graphs of the size that fit a mi
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harembed.ir.graph import IntGraph, Kind
@@ -65,8 +66,8 @@ def views(graph: IntGraph) -> dict[str, str]:
     return root
 
 
-def lifetimes(graph: IntGraph) -> tuple[Buffer, ...]:
-    """All buffers of a graph with their lifetimes, in order of first use."""
+def lifetimes(graph: IntGraph, scratch_bytes: Mapping[str, int] | None = None) -> tuple[Buffer, ...]:
+    """All buffers of a graph with their lifetimes, in order of first use; scratch_bytes as for plan_memory."""
     root = views(graph)
     end = len(graph.nodes)
     first: dict[str, int] = {}
@@ -83,7 +84,10 @@ def lifetimes(graph: IntGraph) -> tuple[Buffer, ...]:
             first.setdefault(owner, i)
             last[owner] = i
         op = OPS[node.op]
-        nbytes = max(op.prepare(graph, node).scratch_bytes, op.dsp_scratch_bytes(graph, node))
+        if scratch_bytes is None:
+            nbytes = max(op.prepare(graph, node).scratch_bytes, op.dsp_scratch_bytes(graph, node))
+        else:
+            nbytes = scratch_bytes.get(node.name, 0)
         if nbytes:
             scratch.append(Buffer(f"{node.name}#scratch", nbytes, i, i))
     for name in graph.outputs:
@@ -97,19 +101,24 @@ def lifetimes(graph: IntGraph) -> tuple[Buffer, ...]:
 def live_sets(graph: IntGraph) -> list[int]:
     """Bytes that are live while each node runs: eq. 12 of Zhou et al. (input + output + extra), and whatever
     else must survive the node."""
-    buffers = lifetimes(graph)
+    return _live_sets(graph, lifetimes(graph))
+
+
+def _live_sets(graph: IntGraph, buffers: tuple[Buffer, ...]) -> list[int]:
     return [sum(b.nbytes for b in buffers if b.first <= i <= b.last) for i in range(len(graph.nodes))]
 
 
-def plan_memory(graph: IntGraph, max_steps: int = 200_000) -> MemoryPlan:
+def plan_memory(graph: IntGraph, max_steps: int = 200_000,
+                scratch_bytes: Mapping[str, int] | None = None) -> MemoryPlan:
     """Place all buffers in the smallest arena.
 
     Parameters
     ----------
     max_steps : int    placements that branch and bound may try before the best plan found is returned unproven
+    scratch_bytes : {node name: bytes}    working memory of other kernels than this project's; None asks the operators
     """
-    buffers = lifetimes(graph)
-    bound = max(live_sets(graph), default=0)
+    buffers = lifetimes(graph, scratch_bytes)
+    bound = max(_live_sets(graph, buffers), default=0)
     least = _aligned_bound(buffers)
     best, proven = _branch_and_bound(buffers, _reorder(buffers, least), least, max_steps)
     offsets = dict(zip((b.name for b in buffers), best, strict=True))

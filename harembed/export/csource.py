@@ -1,27 +1,26 @@
-"""C source from an integer graph: `own` kernels, a static arena, no malloc, no stdio, no date, no path.
+"""C source from an integer graph: kernels of our own or of CMSIS-NN, a static arena, no malloc, no stdio, no date,
+no path.
 
 Python decides every value, templates place them, kernels compute.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 import numpy as np
 
-import harembed
 from harembed.cost.memory import MemoryPlan, plan_memory
 from harembed.errors import GraphError
-from harembed.ir.graph import DType, IntGraph, Kind, Node, TensorSpec
+from harembed.export.cmsis_nn import CmsisNnForm, cmsis_nn_form, scratch_bytes
+from harembed.export.model_context import CTYPES, c_text, model_context
+from harembed.ir.graph import IntGraph, Kind, Node, TensorSpec
 from harembed.ir.ops import OPS
 from harembed.ir.ops.base import GOALS, Goal
 from harembed.resources import resource_dir
 
-MAX_RANK = 5  # HE_MAX_RANK in harembed.h
-
-_CTYPE = {DType.INT8: "int8_t", DType.INT16: "int16_t", DType.INT32: "int32_t", DType.BIT: "uint32_t"}
-_ENUM = {DType.INT8: "HE_INT8", DType.INT16: "HE_INT16", DType.INT32: "HE_INT32", DType.BIT: "HE_BIT"}
+Kernels = Literal["own", "cmsis_nn"]
 _TABLE_CTYPE = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "uint16": "uint16_t",
                 "int32": "int32_t", "uint32": "uint32_t"}
 
@@ -53,94 +52,125 @@ class _Call:
     pointers: list[str] = field(default_factory=list)  # the inputs of an operator that takes any number of them
 
 
-def generate(graph: IntGraph, plan: MemoryPlan | None = None, optimize: Goal = "balanced") -> dict[str, str]:
+@dataclass(frozen=True)
+class _CmsisNnCall:
+    """A node as a call of CMSIS-NN: what its macro in calls_cmsis_nn.j2 places."""
+
+    function: str
+    params: Any
+    values: Mapping[str, Any]
+    tables: dict[str, str]  # name -> symbol
+    constants: list[_Constant]
+    inputs: list[str]
+    outputs: list[str]
+    scratch: str  # "" if it needs none
+    scratch_bytes: int
+
+
+def memory_plan(graph: IntGraph, kernels: Kernels = "own") -> MemoryPlan:
+    """The plan of the arena, with the scratch memory of these kernels."""
+    return plan_memory(graph, scratch_bytes=scratch_bytes(graph) if kernels == "cmsis_nn" else None)
+
+
+def generate(graph: IntGraph, plan: MemoryPlan | None = None, optimize: Goal = "balanced",
+             kernels: Kernels = "own") -> dict[str, str]:
     """Render the sources of a model.
 
     Parameters
     ----------
     graph : IntGraph
-    plan : MemoryPlan    of this graph; made if absent
+    plan : MemoryPlan    of this graph for these kernels; made if absent
     optimize : Goal      what the code for cores with DSP instructions is optimised for: "speed" widens weights at
         generation time and gives each layer code of its own, "balanced" keeps weights as bytes, "size" has one copy
         of the code for all layers of a kind
+    kernels : "own" or "cmsis_nn"    which library is called; a node that CMSIS-NN has no function for calls the
+        portable kernel of our own
 
     Returns
     -------
     dict    {"model.c": text, "model.h": text}; the same graph gives the same text on every machine
     """
-    plan = plan or plan_memory(graph)
+    plan = plan or memory_plan(graph, kernels)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(resource_dir("templates") / "c"),
                                      trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
                                      undefined=jinja2.StrictUndefined, autoescape=False)
-    context = _context(graph, plan, optimize)
+    context = _context(graph, plan, optimize, kernels)
     return {name: environment.get_template(f"{name}.j2").render(context) for name in ("model.c", "model.h")}
 
 
-def kernels_of(graph: IntGraph) -> list[str]:
-    """Names of the kernels that a graph calls, in portable and in DSP form, whatever the goal, sorted."""
+def kernels_of(graph: IntGraph, kernels: Kernels = "own") -> list[str]:
+    """Names of the kernels of our own that a graph calls, in portable and in DSP form, whatever the goal, sorted."""
     names: set[str] = set()
     for n in graph.nodes:
-        if not OPS[n.op].view:
-            prepared = OPS[n.op].prepare(graph, n)
-            forms = (OPS[n.op].dsp(graph, n, goal) for goal in GOALS)
-            names.update((prepared.kernel, *prepared.also), (form.kernel for form in forms if form is not None))
+        if OPS[n.op].view or (kernels == "cmsis_nn" and isinstance(cmsis_nn_form(graph, n), CmsisNnForm)):
+            continue
+        prepared = OPS[n.op].prepare(graph, n)
+        forms = (OPS[n.op].dsp(graph, n, goal) for goal in GOALS if kernels == "own")
+        names.update((prepared.kernel, *prepared.also), (form.kernel for form in forms if form is not None))
     return sorted(names)
 
 
-def _context(graph: IntGraph, plan: MemoryPlan, optimize: Goal) -> dict[str, Any]:
+def _context(graph: IntGraph, plan: MemoryPlan, optimize: Goal, kernels: Kernels) -> dict[str, Any]:
+    context = model_context(graph, plan, kernels)
     constants = [_tensor_constant(i, t) for i, t in enumerate(graph.of_kind(Kind.CONSTANT))]
     symbols = {t.name: c.symbol for t, c in zip(graph.of_kind(Kind.CONSTANT), constants, strict=True)}
-    nodes = [_node(graph, plan, i, n, symbols, optimize) for i, n in enumerate(graph.nodes)]
+    nodes = [entry | _calls(graph, plan, i, n, symbols, optimize, kernels)
+             for i, (entry, n) in enumerate(zip(context["nodes"], graph.nodes, strict=True))]
     _share_tables(n["call"] for n in nodes if n["call"] is not None and n["dsp"] is None)
     _share_tables(n["dsp"] for n in nodes if n["dsp"] is not None)
     always = _words(n["call"] for n in nodes if n["dsp"] is None) | _words(n["dsp"] for n in nodes)
+    always.update(word for n in nodes if n["cmsis_nn"] for word in n["cmsis_nn"].inputs)
     portable = _words(n["call"] for n in nodes if n["dsp"] is not None) - always
-    inputs = [_tensor(graph[t], plan) for t in graph.inputs]
-    outputs = [_tensor(graph[t], plan) for t in graph.outputs]
-    states = [_tensor(t, plan) for t in graph.of_kind(Kind.STATE)]
-    return {
-        "generator": f"harembed {harembed.__version__}", "name": _text(graph.name), "id": graph.id(),
-        "backend": "own", "calls": "calls_own.j2", "arena_bytes": plan.arena_bytes, "kernels": kernels_of(graph),
+    return context | {
+        "nodes": nodes, "kernels": kernels_of(graph, kernels),
         "buffers": [{"name": b.name.replace("*/", ""), "offset": plan.offsets[b.name], "nbytes": b.nbytes,
                      "first": b.first, "last": b.last} for b in plan.buffers],
         # A constant that only portable forms name would be an unused static beside the DSP forms.
         "constants": [c for c in constants if c.symbol in always],
-        "portable_constants": [c for c in constants if c.symbol in portable], "nodes": nodes,
-        "inputs": inputs, "outputs": outputs,
-        "states": states, "max_input_bytes": max(t["nbytes"] for t in inputs),
-        "tensor_groups": [{"symbol": "input_infos", "tensors": inputs},
-                          {"symbol": "output_infos", "tensors": outputs},
-                          {"symbol": "state_infos", "tensors": states}],
-        "labels": [_text(x) for x in graph.labels], "input_spec": graph.input_spec,
-        "macs": sum(n["macs"] for n in nodes),
+        "portable_constants": [c for c in constants if c.symbol in portable],
     }
 
 
-def _node(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str],
-          optimize: Goal) -> dict[str, Any]:
-    op = OPS[node.op]
-    output = graph[node.outputs[0]]
-    shapes = " ".join("x".join(map(str, graph[t].shape)) for t in (node.inputs[0], node.outputs[0]))
-    return {
-        "name": _text(node.name), "op": node.op, "symbol": f"node_{index}",
-        "call": None if op.view else _portable_call(graph, plan, index, node, symbols),
-        "dsp": None if op.view else _dsp_call(graph, plan, index, node, symbols, optimize),
-        "macs": op.macs(graph, node), "output_offset": plan.offsets[output.name], "output_bytes": output.nbytes,
-        "shapes": shapes,
-    }
+def _calls(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str], optimize: Goal,
+           kernels: Kernels) -> dict[str, Any]:
+    """The forms of a node: of CMSIS-NN, or portable and perhaps with DSP instructions; none for a view."""
+    if OPS[node.op].view:
+        return {"call": None, "dsp": None, "cmsis_nn": None}
+    cmsis_nn = _cmsis_nn_call(graph, plan, index, node, symbols) if kernels == "cmsis_nn" else None
+    return {"call": None if cmsis_nn else _portable_call(graph, plan, index, node, symbols),
+            "dsp": _dsp_call(graph, plan, index, node, symbols, optimize) if kernels == "own" else None,
+            "cmsis_nn": cmsis_nn}
 
 
 def _portable_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str]) -> _Call:
     prepared = OPS[node.op].prepare(graph, node)
     members, tables = _params(f"node_{index}", node, prepared.params)
     arguments = [f"&node_{index}_params"] if prepared.params is not None else []
-    inputs = [symbols.get(name) or _pointer(graph[name], plan, True) if name else "NULL" for name in node.inputs]
+    inputs = _inputs(graph, plan, node, symbols)
     variadic = OPS[node.op].variadic
     arguments += [f"node_{index}_inputs"] if variadic else inputs
     arguments += [_pointer(graph[name], plan, False) for name in node.outputs]
     if prepared.scratch_bytes:
         arguments.append(_scratch(plan, node))
     return _Call(prepared.kernel, False, members, tables, arguments, inputs if variadic else [])
+
+
+def _inputs(graph: IntGraph, plan: MemoryPlan, node: Node, symbols: dict[str, str]) -> list[str]:
+    return [symbols.get(name) or _pointer(graph[name], plan, True) if name else "NULL" for name in node.inputs]
+
+
+def _cmsis_nn_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node,
+                   symbols: dict[str, str]) -> _CmsisNnCall | None:
+    form = cmsis_nn_form(graph, node)
+    if not isinstance(form, CmsisNnForm):
+        return None
+    constants = {name: _constant(f"node_{index}_{name}", table, f"{c_text(node.name)}: {name}")
+                 for name, table in form.tables.items()}
+    inputs = ["NULL" if i in form.folded else x for i, x in enumerate(_inputs(graph, plan, node, symbols))]
+    return _CmsisNnCall(form.function, form.params, form.values, {name: c.symbol for name, c in constants.items()},
+                        list(constants.values()), inputs,
+                        [_pointer(graph[name], plan, False) for name in node.outputs],
+                        _scratch(plan, node) if form.scratch_bytes else "", form.scratch_bytes)
 
 
 def _dsp_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str],
@@ -168,7 +198,7 @@ def _params(symbol: str, node: Node, params: Any) -> tuple[list[_Field], list[_C
     for f in fields(params) if params is not None else ():
         value = getattr(params, f.name)
         if isinstance(value, np.ndarray):
-            table = _constant(f"{symbol}_{f.name}", value, f"{_text(node.name)}: {f.name}")
+            table = _constant(f"{symbol}_{f.name}", value, f"{c_text(node.name)}: {f.name}")
             tables.append(table)
             result.append(_Field(f.name, table.symbol))
         elif value is None:
@@ -209,21 +239,10 @@ def _words(calls: Iterable[_Call | None]) -> set[str]:
     return words
 
 
-def _tensor(spec: TensorSpec, plan: MemoryPlan) -> dict[str, Any]:
-    if len(spec.shape) > MAX_RANK:
-        raise GraphError(f"Tensor {spec.name!r} has rank {len(spec.shape)}; at most {MAX_RANK} is supported.")
-    dims = [*spec.shape, *[1] * (MAX_RANK - len(spec.shape))]
-    scale = spec.qparams.scale[0] if spec.qparams else 1.0
-    return {"name": _text(spec.name), "enum": _ENUM[spec.dtype], "ctype": _CTYPE[spec.dtype],
-            "rank": len(spec.shape), "dims": ", ".join(f"{d}U" for d in dims), "scale": _float(scale),
-            "zero_point": spec.zero_point, "offset": plan.offsets[spec.name], "nbytes": spec.nbytes,
-            "elements": spec.elements}
-
-
 def _tensor_constant(index: int, spec: TensorSpec) -> _Constant:
     assert spec.data is not None
     shape = "x".join(map(str, spec.shape))
-    return _constant(f"constant_{index}", spec.data, f"{_text(spec.name)} [{shape}]")
+    return _constant(f"constant_{index}", spec.data, f"{c_text(spec.name)} [{shape}]")
 
 
 def _constant(symbol: str, data: np.ndarray, comment: str) -> _Constant:
@@ -242,17 +261,7 @@ def _integer(value: int) -> str:
     return "INT32_MIN" if value == -(2**31) else str(value)
 
 
-def _float(value: float) -> str:
-    text = f"{value:.9g}"
-    return f"{text}f" if any(c in text for c in ".e") else f"{text}.0f"
-
-
 def _pointer(spec: TensorSpec, plan: MemoryPlan, const: bool) -> str:
     # A state is read and written by the same node, so it is never const.
     qualifier = "const " if const and spec.kind is not Kind.STATE else ""
-    return f"({qualifier}{_CTYPE[spec.dtype]} *)(he_arena + {plan.offsets[spec.name]})"
-
-
-def _text(text: str) -> str:
-    """A string that is safe inside a C string literal and a comment."""
-    return "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in text).replace("*/", "__")
+    return f"({qualifier}{CTYPES[spec.dtype]} *)(he_arena + {plan.offsets[spec.name]})"

@@ -61,6 +61,13 @@ class WriteTrace:
         return (0, 0) if first < 0 else (first, self.touched.rfind(1) + 1)
 
 
+@dataclass
+class StackTrace:
+    """How much stack a call took."""
+
+    nbytes: int = 0  # of the function and all that it called; 0 if it was not called
+
+
 class SimulatedL552:
     """A Transport whose other end is the simulated board.
 
@@ -127,12 +134,34 @@ class SimulatedL552:
 
     def stack_high_water_bytes(self) -> int:
         """Most bytes of stack that were in use, found by the paint that is left."""
-        low, top = self.image.symbol("he_stack_limit").start, self.image.symbol("he_stack_top").start
+        return self._used_below(self.image.symbol("he_stack_top").start)
+
+    def _used_below(self, top: int) -> int:
+        low = self.image.symbol("he_stack_limit").start
         stack = bytes(self._uc.mem_read(low, top - low))
         clean = 0
         while stack[clean : clean + 4] == _PAINT:
             clean += 4
         return len(stack) - clean
+
+    @contextmanager
+    def trace_stack(self, function: str) -> Iterator[StackTrace]:
+        """Paint the stack anew when a function is entered, and see how deep its call went."""
+        entry, low = self.image.symbol(function).start & ~1, self.image.symbol("he_stack_limit").start
+        trace, tops = StackTrace(), []
+
+        def on_entry(uc: Any, address: int, size: int, data: object) -> None:
+            tops.append(uc.reg_read(arm.UC_ARM_REG_SP))
+            uc.mem_write(low, _PAINT * ((tops[-1] - low) // 4))
+            forget_it_state(uc)
+
+        hook = self._uc.hook_add(uc_api.UC_HOOK_CODE, on_entry, None, entry, entry)
+        try:
+            yield trace
+        finally:
+            self._uc.hook_del(hook)
+            if tops:
+                trace.nbytes = self._used_below(tops[-1])
 
     @contextmanager
     def trace_writes(self, symbol: str = "he_arena") -> Iterator[WriteTrace]:

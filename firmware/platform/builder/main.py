@@ -3,8 +3,10 @@
 
 The environment in platformio.ini says which compiler (custom_toolchain = gcc or zig), how the target is called
 (custom_target_flags, used for compiling and linking) and how the board is flashed (custom_openocd_config).
+custom_outside names a JSON file of foreign sources: groups of files of the folder `outside`, each with its flags.
 """
 
+import json
 import os
 import shlex
 
@@ -17,16 +19,18 @@ linker_script = "link.ld"  # PlatformIO runs compilers in the project folder; a 
 
 if env.GetProjectOption("custom_toolchain") == "zig":
     compiler, archiver = '"$PYTHONEXE" -m ziglang cc', '"$PYTHONEXE" -m ziglang ar'
+    cxx = '"$PYTHONEXE" -m ziglang c++'
     # 64-bit arithmetic needs the runtime routines, which -nostdlib drops unless -rtlib follows it; without
     # -e zig looks for _start.
     libraries, runtime_flags = [], ["-rtlib=compiler-rt", "-Wl,-e,Reset_Handler"]
 else:
     prefix = os.path.join(env.GetProjectOption("custom_toolchain_dir", ""), "arm-none-eabi-")
-    compiler, archiver = prefix + "gcc", prefix + "ar"
-    libraries, runtime_flags = ["gcc"], []
+    compiler, cxx, archiver = prefix + "gcc", prefix + "g++", prefix + "ar"
+    libraries, runtime_flags = ["gcc"], [f"-Wl,-Map={os.path.join('$BUILD_DIR', 'firmware.map')}"]
 
 env.Replace(
     CC=compiler,
+    CXX=cxx,
     LINK=compiler,
     AR=archiver,
     PROGNAME="firmware",
@@ -34,8 +38,9 @@ env.Replace(
     SIZETOOL=None,
 )
 env.Append(
-    # No path of this machine in the image: the same sources give the same bytes anywhere.
-    CCFLAGS=[*target_flags, f"-ffile-prefix-map={env.subst('$PROJECT_DIR')}=."],
+    # No path of this machine in the image: the same sources give the same bytes anywhere. SCons leaves what is
+    # between $( and $) out of an object's signature, so that its cache serves other projects too.
+    CCFLAGS=[*target_flags, "$(", f"-ffile-prefix-map={env.subst('$PROJECT_DIR')}=.", "$)"],
     LINKFLAGS=[
         *target_flags, "-nostdlib", *runtime_flags, "-static", "-Wl,--gc-sections", "-T", linker_script
     ],
@@ -54,6 +59,23 @@ def write_flat_image(target, source, env):
     with open(str(target[0]), "wb") as f:
         f.write(image)
 
+
+def foreign_objects(group):
+    """Compile one group of foreign sources by its own flags; our warnings are not theirs."""
+    own = env.Clone()
+    own.Append(CCFLAGS=group["flags"], CXXFLAGS=group["cxx_flags"],
+               CPPPATH=[os.path.join("$PROJECT_DIR", "outside", path) for path in outside["include"]])
+    return [own.StaticObject(os.path.join("$BUILD_DIR", "outside", f"{path}.o"),
+                             os.path.join("$PROJECT_DIR", "outside", path)) for path in group["sources"]]
+
+
+if env.GetProjectOption("custom_outside", ""):
+    with open(os.path.join(env.subst("$PROJECT_DIR"), env.GetProjectOption("custom_outside"))) as f:
+        outside = json.load(f)
+    # One archive: the linker takes from it what is called, in whatever order its members call each other.
+    objects = [o for group in outside["groups"] for o in foreign_objects(group)]
+    env.Prepend(LIBS=[env.StaticLibrary(os.path.join("$BUILD_DIR", "outside"), objects), *outside["libraries"]])
+    env.Append(CXXFLAGS=outside["cxx_flags"])
 
 env.Append(BUILDERS={"FlatImage": Builder(action=env.VerboseAction(write_flat_image, "Building $TARGET"))})
 
