@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jinja2
@@ -21,6 +21,7 @@ from harembed.errors import BoardError, BuildError
 from harembed.libraries import Collected
 from harembed.resources import resource_dir
 from harembed.rundir import dump_json, write_atomic
+from harembed.stack_usage import CALL_GRAPH_FLAGS, deepest, read_call_graph
 from harembed.toolchain import (
     PlatformioFailure,
     Toolchain,
@@ -53,6 +54,7 @@ class FirmwareImage:
     arena_bytes: int
     stack_limit: int  # the stack lies in [stack_limit, stack_top)
     stack_top: int
+    invoke_stack_bytes: int | None = None  # deepest stack of he_model_invoke() by the call graph; None: unknown
 
     @property
     def ram_static_bytes(self) -> int:
@@ -129,7 +131,8 @@ def build_firmware(
     if (built / "firmware.map").is_file():
         write_atomic(out_dir / "firmware.map", (built / "firmware.map").read_bytes())
     name = "arm-none-eabi-gcc 12.3.1 (PlatformIO stock)" if stock else f"{found.name} {found.version}"
-    return read_image(elf, flat, board.name, clock_hz, name, optimise)
+    image = read_image(elf, flat, board.name, clock_hz, name, optimise)
+    return replace(image, invoke_stack_bytes=deepest(read_call_graph(built.rglob("*.ci")), "he_model_invoke"))
 
 
 def _macros(board: Board, clock_hz: int) -> dict[str, str | int]:
@@ -158,6 +161,7 @@ def write_project(project: Path, sources: Mapping[str, str], board: Board, toolc
     compile_flags = [
         "-std=c11", f"-{optimise}", "-g", "-gno-record-gcc-switches", "-ffreestanding", "-fno-common",
         "-ffunction-sections", "-fdata-sections", *WARNINGS,
+        *(CALL_GRAPH_FLAGS if toolchain.writes_call_graphs else ()),
         *(f"-Isrc/{part}" for part in INCLUDE_DIRS),
         # As system headers: our warnings are not for them.
         *(f"-isystem outside/{path}" for library in outside for path in library.include),

@@ -149,7 +149,8 @@ def _column(graph: IntGraph, column: Column, board: Board, folder: Path, toolcha
         "model_flash_bytes": share.flash if share else None, "model_ram_bytes": share.ram if share else None,
         "arena_bytes": built.image.arena_bytes, "arena_computed_bytes": built.arena_computed,
         "arena_used_bytes": built.arena_used,
-        "stack_bytes": _stack(built.image.elf), "fallbacks": backend(column.backend).fallbacks(graph),
+        "stack_bytes": _stack(built.image.elf), "invoke_stack_bytes": built.image.invoke_stack_bytes,
+        "fallbacks": backend(column.backend).fallbacks(graph),
         "layers": layers, "by_function": simulation.by_function}
 
 
@@ -191,7 +192,8 @@ def print_comparison(report: dict[str, Any], console: Console, layers: bool) -> 
     rows = (("instructions", "instructions"), ("modelled cycles", "cycles_modelled"),
             ("flash, whole image", "flash_bytes"), ("flash of the model", "model_flash_bytes"),
             ("RAM, whole image", "ram_static_bytes"), ("RAM of the model", "model_ram_bytes"),
-            ("arena", "arena_bytes"), ("stack of an invocation", "stack_bytes"))
+            ("arena", "arena_bytes"), ("stack of an invocation", "stack_bytes"),
+            ("at most, by call graph", "invoke_stack_bytes"))
     for title, key in rows:
         table.add_row(title, *(_figure(r[key]) for r in results.values()))
     table.add_row("inputs that differ", *(f"{r['parity']['mismatches']:,} of {r['parity']['inputs']:,}"

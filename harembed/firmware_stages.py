@@ -111,7 +111,7 @@ def build(job: Job, tick: Tick) -> str:
         program = host_program(job.graph, job.backend, folder, job.optimize)
         facts |= {"elf": str(program.relative_to(job.run.path)), "bin": None, "toolchain": "host compiler",
                   "sections": {}, "arena_bytes": plan_memory(job.graph).arena_bytes, "ram_static_bytes": None,
-                  "flash_bytes": None}
+                  "flash_bytes": None, "invoke_stack_bytes": None}
         note = f"{program}"
     else:
         built = build_backend(job.graph, job.backend, board, folder, job.toolchain, job.optimize)
@@ -119,7 +119,8 @@ def build(job: Job, tick: Tick) -> str:
         facts |= {"outside": sources_of([built]), "fallbacks": fallbacks}
         facts |= {"elf": str(image.elf.relative_to(job.run.path)), "bin": str(image.bin.relative_to(job.run.path)),
                   "toolchain": image.toolchain, "sections": image.sections, "arena_bytes": image.arena_bytes,
-                  "ram_static_bytes": image.ram_static_bytes, "flash_bytes": image.flash_bytes}
+                  "ram_static_bytes": image.ram_static_bytes, "flash_bytes": image.flash_bytes,
+                  "invoke_stack_bytes": image.invoke_stack_bytes}
         note = f"flash {image.flash_bytes:,} bytes, static RAM {image.ram_static_bytes:,} bytes, {image.toolchain}"
         note += "".join(f"; {node} on the portable kernel: {reason}" for node, reason in fallbacks.items())
     write_atomic(job.run.file("firmware.json"), dump_json(facts))

@@ -39,6 +39,11 @@ class Toolchain:
     version: str
     directory: str = ""
 
+    @property
+    def writes_call_graphs(self) -> bool:
+        """Whether it knows harembed.stack_usage.CALL_GRAPH_FLAGS."""
+        return self.kind == "gcc" and int(self.version.partition(".")[0] or 0) >= 10
+
 
 def _output(command: list[str]) -> str:
     try:

@@ -115,7 +115,8 @@ def test_pytorch_is_not_imported(finished):
 def test_the_report_has_the_keys_of_a_search_and_no_empty_section(finished):
     report = json.loads((finished[0] / "report.json").read_text())
     assert {k for k in report if not k.endswith("_provenance")} == set(KEYS)
-    assert {k for k, v in report.items() if v is None} == set(LEARNED)
+    # zig tells no call graph.
+    assert {k for k, v in report.items() if v is None} - {"invoke_stack_bytes"} == set(LEARNED)
     assert report["peak_ram_bytes"] == report["peak_ram_elf_bytes"] == report["peak_ram_simulated_bytes"]
     assert [t["name"] for t in report["interface"]["outputs"]] == ["s", "d"]
     assert all(layer["instructions"] > 0 and layer["cycles_modelled"] > 0 for layer in report["layers"])

@@ -41,7 +41,9 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
     if facts["peak_ram_simulated_bytes"] is not None:
         rows.append(("", f"{facts['peak_ram_simulated_bytes']:,} bytes by write trace of the simulator",
                      "peak_ram_simulated_bytes"))
-        rows.append(("stack", f"{facts['stack_bytes']:,} bytes at most", "stack_bytes"))
+        rows.append(("stack", f"{facts['stack_bytes']:,} bytes were used", "stack_bytes"))
+    if facts["invoke_stack_bytes"] is not None:
+        rows.append(("", f"{facts['invoke_stack_bytes']:,} bytes can he_model_invoke() take", "invoke_stack_bytes"))
     if facts["flash_bytes"] is not None:
         rows.append(("flash", f"{facts['flash_bytes']:,} of {facts['board']['flash_bytes']:,} bytes", "flash_bytes"))
     if facts["instructions"] is not None:
