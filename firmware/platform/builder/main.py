@@ -26,7 +26,8 @@ if env.GetProjectOption("custom_toolchain") == "zig":
 else:
     prefix = os.path.join(env.GetProjectOption("custom_toolchain_dir", ""), "arm-none-eabi-")
     compiler, cxx, archiver = prefix + "gcc", prefix + "g++", prefix + "ar"
-    libraries, runtime_flags = ["gcc"], [f"-Wl,-Map={os.path.join('$BUILD_DIR', 'firmware.map')}"]
+    build_dir = os.path.relpath(env.subst("$BUILD_DIR"), env.subst("$PROJECT_DIR"))
+    libraries, runtime_flags = ["gcc"], [f"-Wl,-Map={os.path.join(build_dir, 'firmware.map')}"]
 
 env.Replace(
     CC=compiler,
