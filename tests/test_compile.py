@@ -212,7 +212,7 @@ def test_profile_says_where_the_time_goes_and_where_figures_come_from(finished, 
     for rows in (facts["layers"], facts["functions"]):
         assert sum(r["share"] for r in rows) == pytest.approx(1.0)
     assert conv["instructions"] > mean["instructions"] > 0 < dense["instructions"]
-    assert {f["layer"] for f in facts["functions"][:4]} & {"conv_2d_0"}
+    assert conv["name"] in {f["layer"] for f in facts["functions"]}
     assert not any(f["name"].startswith(("he_parser", "he_session")) for f in facts["functions"])
     assert "cycles/MAC" in text and "Cycle model" in text
     assert page.read_text().count("<svg") == 3
