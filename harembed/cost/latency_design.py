@@ -39,6 +39,7 @@ from harembed.ir.ops.activations import Logistic, Tanh
 from harembed.ir.ops.base import Case
 from harembed.ir.ops.concatenation import Concatenation
 from harembed.ir.ops.elementwise import Add, Mul, Sub
+from harembed.ir.ops.gru import Gru
 from harembed.ir.ops.lstm import Lstm
 from harembed.ir.ops.matmul import BatchMatMul
 from harembed.ir.ops.mean import Mean, MeanAttrs
@@ -74,20 +75,29 @@ def _lstm(rng: Rng) -> Case | None:
     steps, inputs, units = size(rng, 2, 24), size(rng, 3, 40), size(rng, 4, 40)
     if 4 * steps * units * (inputs + units) > 2 * MOST_SLOW:
         return None
-    return Lstm.case("designed", steps, inputs, units)
+    cell = 2.0 ** -pick(rng, 5, 13, 13, 13)  # the coarse one is the portable kernel's
+    return Lstm.case("designed", steps, inputs, units, scales=(0.03, 0.008, cell))
+
+
+def _gru(rng: Rng) -> Case | None:
+    steps, inputs, units = size(rng, 2, 12), size(rng, 3, 24), size(rng, 4, 24)
+    return Gru.case("designed", steps, inputs, units) if steps * units * (inputs + units) <= MOST_SLOW else None
 
 
 def _softmax(rng: Rng) -> Case:
-    shape = (1, size(rng, 1, 12), size(rng, 2, 32))
+    shape = (1, size(rng, 1, 20), size(rng, 2, 40))
     return Softmax.case("designed", shape, float(rng.choice([0.03, 0.05, 0.08])))
 
 
 def _matmul(rng: Rng) -> Case | None:
     b, m, k, n = size(rng, 1, 20), size(rng, 1, 16), size(rng, 2, 40), size(rng, 2, 32)
-    rhs = rng.random() < 0.5  # stored transposed
+    if rng.random() < 0.25:  # the portable kernel's
+        b, m, n = size(rng, 1, 6), pick(rng, 1, 2, 3), pick(rng, 1, 2, 3)
+    left, right = rng.random() < 0.3, rng.random() < 0.5  # stored transposed
     if b * m * k * n > 2 * MOST_SLOW:
         return None
-    return BatchMatMul.case("designed", (1, b, m, k), (1, b, n, k) if rhs else (1, b, k, n), adj_y=rhs)
+    return BatchMatMul.case("designed", (1, b, k, m) if left else (1, b, m, k),
+                            (1, b, n, k) if right else (1, b, k, n), left, right)
 
 
 def _elementwise(op: type[Add] | type[Sub] | type[Mul]) -> Draw:
@@ -105,7 +115,8 @@ def _prelu(rng: Rng) -> Case:
 
 
 def _mean(rng: Rng) -> Case:
-    shape = (1, size(rng, 1, 9), size(rng, 2, 40), size(rng, 1, 48))
+    channels = pick(rng, 2, 3) if rng.random() < 0.25 else size(rng, 1, 48)
+    shape = (1, size(rng, 1, 9), size(rng, 2, 40), channels)
     axes = [(1, 2), (2,), (1,), (3,)][pick(rng, 0, 0, 1, 2, 3)]
     return unary_case(Mean(), "designed", shape, MeanAttrs(axes), (0.02, 0.01), (-128, -128))
 
@@ -160,9 +171,9 @@ def _slice(rng: Rng) -> Case:
 DRAWS: Sequence[tuple[Draw, int]] = (
     (temporal, 60), (narrow, 80), (wide, 40), (temporal_one_channel, 40), (fusing, 40), (pointwise, 28),
     (plane, 40), (dilated, 12), (few_positions, 32), (dense, 40), (dense_rows, 40), (depthwise, 44),
-    (depthwise_portable, 12), (_lstm, 24), (_softmax, 16), (_matmul, 32), (_elementwise(Add), 16),
-    (_elementwise(Sub), 12), (_elementwise(Mul), 16), (_prelu, 12), (_mean, 28), (_lookup, 14),
-    (_pool(AveragePool2D), 16), (_pool(MaxPool2D), 16), (_pad, 12), (_transpose, 24), (_concatenation, 12),
+    (depthwise_portable, 12), (_lstm, 32), (_gru, 16), (_softmax, 32), (_matmul, 56), (_elementwise(Add), 16),
+    (_elementwise(Sub), 12), (_elementwise(Mul), 16), (_prelu, 12), (_mean, 40), (_lookup, 14),
+    (_pool(AveragePool2D), 24), (_pool(MaxPool2D), 24), (_pad, 12), (_transpose, 24), (_concatenation, 12),
     (_slice, 20), (few_fused, 28), (unlike(narrow), 10), (unlike(wide), 10), (unlike(few_positions), 10),
     (unlike(few_fused), 8), (unlike(dense), 10), (unlike(depthwise), 8), (coarse(narrow), 6),
     (coarse(wide), 6), (coarse(few_positions), 8), (coarse(dense), 6), (coarse(depthwise), 6), (paired, 16),

@@ -14,7 +14,7 @@ from harembed.cost.work_conv import conv_work, dense_work, depthwise_work
 from harembed.errors import GraphError, unknown_name
 from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import Goal
+from harembed.ir.ops.base import DspForm, Goal
 
 
 @dataclass(frozen=True)
@@ -58,53 +58,93 @@ def _conv(graph: IntGraph, node: Node, goal: Goal) -> Work:
     return Work(*counter(form.params))
 
 
+def _form(graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+    return OPS[node.op].dsp(graph, node, goal)
+
+
 def _depthwise_portable(graph: IntGraph, node: Node) -> Work:
     """Several outputs of each of several input channels."""
     outputs = graph[node.outputs[0]].elements
     size = graph[node.inputs[1]].shape[1] * graph[node.inputs[1]].shape[2]
-    return Work("depthwise_conv_2d portable", {"calls": 1, "outputs": outputs, "taps": outputs * size})
+    return Work("depthwise_conv_2d, portable", {"calls": 1, "outputs": outputs, "taps": outputs * size})
 
 
 def _lstm(graph: IntGraph, node: Node, goal: Goal) -> Work:
     p = OPS[node.op].prepare(graph, node).params
-    steps, inputs, units = p.time_steps, p.input_size, p.units
-    return Work("lstm", {
-        "calls": 1, "steps": steps, "unit steps": steps * units, "input steps": steps * inputs,
-        "input weights": steps * units * (inputs // 4), "input weights left": steps * units * (inputs % 4),
-        "state weights": steps * units * (units // 4), "state weights left": steps * units * (units % 4)})
+    return _recurrent(graph, node, goal, p.time_steps, p.input_size, p.units)
+
+
+def _gru(graph: IntGraph, node: Node, goal: Goal) -> Work:
+    steps, inputs = graph[node.inputs[0]].shape[1:]
+    return _recurrent(graph, node, goal, steps, inputs, graph[node.outputs[0]].shape[2])
+
+
+def _recurrent(graph: IntGraph, node: Node, goal: Goal, steps: int, inputs: int, units: int) -> Work:
+    if _form(graph, node, goal) is None:
+        return Work(f"{node.op}, portable", {
+            "calls": 1, "steps": steps, "unit steps": steps * units, "input weights": steps * units * inputs,
+            "state weights": steps * units * units})
+    fours = -(-inputs // 4), -(-units // 4)
+    return Work(node.op, {
+        "calls": 1, "steps": steps, "unit steps": steps * units, "widened fours": steps * sum(fours),
+        "rounds": steps * units * sum(fours), "looped rounds": steps * units * sum(f > 4 for f in fours)})
 
 
 def _softmax(graph: IntGraph, node: Node, goal: Goal) -> Work:
     p = OPS[node.op].prepare(graph, node).params
-    return Work("softmax", {"calls": 1, "rows": p.rows, "elements": p.rows * p.depth})
+    kind = "softmax" if _form(graph, node, goal) else "softmax, portable"
+    return Work(kind, {"calls": 1, "rows": p.rows, "elements": p.rows * p.depth})
 
 
 def _batch_matmul(graph: IntGraph, node: Node, goal: Goal) -> Work:
-    p = OPS[node.op].prepare(graph, node).params
-    batches = int(np.prod(p.batch))
-    outputs = batches * p.rows * p.columns
-    rhs = "rows" if p.rhs_depth_stride == 1 else "columns"  # of the stored rhs run along the sum
+    form = _form(graph, node, goal)
+    if form is None:
+        p = OPS[node.op].prepare(graph, node).params
+        outputs = int(np.prod(p.batch)) * p.rows * p.columns
+        return Work("batch_matmul, portable", {"calls": 1, "matrices": int(np.prod(p.batch)), "outputs": outputs,
+                                               "products": outputs * p.depth})
+    p = form.params
+    fours, pairs = -(-p.depth // 4), -(-p.depth // 4) * 2
+    matrices = int(np.prod(p.batch))
+    tiles = matrices * -(-p.positions.count // 4)
+    channel_pairs = tiles * -(-p.channels.count // 2)
+    lie = ["along" if v.depth_stride == 1 else "across" for v in (p.positions, p.channels)]
     return Work("batch_matmul", {
-        "calls": 1, "matrices": batches, "matrix rows": batches * p.rows, "outputs": outputs,
-        "rhs elements": batches * p.columns * p.depth,
-        f"products along {rhs}": outputs * (p.depth // 4), f"products left along {rhs}": outputs * (p.depth % 4)})
+        "calls": 1, "matrices": matrices, "tiles": tiles, "channel pairs": channel_pairs,
+        "steps": channel_pairs * pairs, "rounds": channel_pairs * ((pairs - 1) // 4),
+        f"fours of positions {lie[0]}": tiles * fours, f"fours of channels {lie[1]}": channel_pairs * fours,
+        "rests of positions": tiles * (p.depth % 4 > 0), "rests of channels": channel_pairs * (p.depth % 4 > 0)})
 
 
 def _elementwise(graph: IntGraph, node: Node, goal: Goal) -> Work:
-    """add, sub, mul, prelu: loops over five axes, of which the last is the inner one."""
-    shape = graph[node.outputs[0]].shape
-    outer = int(np.prod(shape[:-1]))
-    a, b = (graph[name] for name in node.inputs)
-    alike = a.elements == b.elements
-    return Work(node.op, {"calls": 1, "rows": outer, "elements": outer * shape[-1],
-                          "elements broadcast": 0 if alike else outer * shape[-1]})
+    """Loops over five axes, of which the last is the inner one."""
+    form = _form(graph, node, goal)
+    if form is None:
+        shape = graph[node.outputs[0]].shape
+        elements = graph[node.outputs[0]].elements
+        return Work(f"{node.op}, portable", {"calls": 1, "rows": elements // shape[-1], "elements": elements})
+    p = form.params
+    rows = int(np.prod(p.shape[:-1]))
+    elements = rows * p.shape[-1]
+    scaled = [(p.input1_multiplier, p.input1_right), (p.input2_multiplier, p.input2_right)] \
+        if node.op in ("add", "sub") else []
+    return Work("mul" if node.op == "mul" else "add", {
+        "calls": 1, "rows": rows, "elements": elements,
+        "inputs scaled": elements * sum(m != 0 and right == 0 for m, right in scaled),
+        "inputs scaled and shifted": elements * sum(m != 0 and right > 0 for m, right in scaled),
+        "elements clamped": elements * ((p.scale.act_min > -128) + (p.scale.act_max < 127))})
 
 
 def _mean(graph: IntGraph, node: Node, goal: Goal) -> Work:
     p = OPS[node.op].prepare(graph, node).params
-    return Work("mean", {
-        "calls": 1, "blocks": p.outer, "outputs": p.outer * p.inner,
-        "fours summed": p.outer * p.reduced * (p.inner // 4), "ones summed": p.outer * p.reduced * (p.inner % 4)})
+    if _form(graph, node, goal) is None:
+        return Work("mean, portable", {"calls": 1, "blocks": p.outer, "outputs": p.outer * p.inner,
+                                       "summed": p.outer * p.reduced * p.inner})
+    if p.inner == 1:
+        return Work("mean of runs", {"calls": 1, "outputs": p.outer, "fours summed": p.outer * (p.reduced // 4),
+                                     "ones summed": p.outer * (p.reduced % 4)})
+    groups = p.outer * -(-p.inner // 4)
+    return Work("mean", {"calls": 1, "blocks": p.outer, "groups": groups, "fours summed": groups * p.reduced})
 
 
 def _lookup(graph: IntGraph, node: Node, goal: Goal) -> Work:
@@ -116,10 +156,13 @@ def _pool(graph: IntGraph, node: Node, goal: Goal) -> Work:
     p = OPS[node.op].prepare(graph, node).params
     rows = _inside(p.output_h, p.stride_h, p.pad_top, p.filter_h, p.input_h)
     columns = _inside(p.output_w, p.stride_w, p.pad_left, p.filter_w, p.input_w)
-    return Work(node.op, {
-        "calls": 1, "rows": p.output_h, "positions": p.output_h * p.output_w,
-        "outputs": p.output_h * p.output_w * p.channels, "window rows": rows.sum() * p.output_w * p.channels,
-        "taps": float(rows.sum() * columns.sum() * p.channels)})
+    form = _form(graph, node, goal)
+    positions = p.output_h * p.output_w
+    groups = p.channels if form is None else -(-p.channels // 4)
+    return Work(f"{node.op}, portable" if form is None else node.op, {
+        "calls": 1, "rows": p.output_h, "positions": positions, "groups": positions * groups,
+        "positions clipped": positions * (form is not None and form.params.clipped),
+        "window rows": float(rows.sum() * p.output_w * groups), "taps": float(rows.sum() * columns.sum() * groups)})
 
 
 def _inside(outputs: int, stride: int, pad: int, window: int, length: int) -> np.ndarray:
@@ -157,8 +200,8 @@ def _strided_slice(graph: IntGraph, node: Node, goal: Goal) -> Work:
 
 
 COUNTERS: dict[str, Counter] = {
-    "conv_2d": _conv, "depthwise_conv_2d": _conv, "fully_connected": _conv, "lstm": _lstm, "softmax": _softmax,
-    "batch_matmul": _batch_matmul, "add": _elementwise, "sub": _elementwise, "mul": _elementwise,
+    "conv_2d": _conv, "depthwise_conv_2d": _conv, "fully_connected": _conv, "lstm": _lstm, "gru": _gru,
+    "softmax": _softmax, "batch_matmul": _batch_matmul, "add": _elementwise, "sub": _elementwise, "mul": _elementwise,
     "prelu": _elementwise, "mean": _mean, "sum": _mean, "tanh": _lookup, "logistic": _lookup, "quantize": _lookup,
     "relu": _lookup, "relu6": _lookup, "leaky_relu": _lookup, "hard_swish": _lookup, "average_pool_2d": _pool,
     "max_pool_2d": _pool, "pad": _pad, "pad_v2": _pad, "transpose": _transpose, "concatenation": _concatenation,

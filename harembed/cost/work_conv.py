@@ -131,11 +131,12 @@ def _tile(p: Any, tiles: int) -> dict[str, float]:
 
 
 def _row(dot: Any, rows: int) -> dict[str, float]:
-    """he_row_s8: four channels at a time, two pairs of taps in each round."""
+    """he_row_s8: four channels at a time, four pairs of taps in each round, or two."""
     fours, ones = divmod(dot.channels, 4)
-    rounds = dot.pairs // 2
-    return {"fours": rows * fours, "rounds of fours": rows * fours * rounds, "ones": rows * ones,
-            "rounds of ones": rows * ones * rounds,
+    halves = dot.pairs // 2
+    return {"fours": rows * fours, "rounds of fours": rows * fours * (halves // 2),
+            "half rounds of fours": rows * fours * (halves % 2), "ones": rows * ones,
+            "rounds of ones": rows * ones * halves,
             "weight lines": (dot.weights.nbytes + dot.channel.nbytes) / CACHE_LINE,
             **_requantised(dot.requantize, rows * dot.channels)}
 
