@@ -17,6 +17,9 @@ from harembed.resources import resource_dir
 FORMAT_VERSION = 1
 _BAR = 14  # characters
 _FUNCTIONS = 12  # in a table; the rest is summed up
+_WIDE = 100  # characters of a terminal that has room for bars
+_HEADERS = {"cycles_measured": "cycles", "cycles_modelled": "modelled\ncycles", "nanoseconds_measured": "ns",
+            "instructions": "instruc-\ntions"}
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -33,14 +36,13 @@ def profile_facts(profile: Profile, network: str, board: Board, graph_id: str, o
 def print_profile(profile: Profile, facts: dict[str, Any], console: Console) -> None:
     """Two tables, the totals, and where each column comes from."""
     best = profile.keys[0]
-    table = Table("layer", "op", box=None, header_style="bold", pad_edge=False)
-    for title in ("MACs", "bytes moved", *(TITLES[k] for k in profile.keys), _per_mac(best), "share"):
-        table.add_column(title, justify="left" if title == "share" else "right")
+    wide = console.width >= _WIDE
+    table = _table("layer", "op", "MACs", "bytes\nmoved", *(_HEADERS[k] for k in profile.keys), "per\nMAC", "share")
     origins = ["", "", "counted", "counted", *(profile.provenance(k) for k in profile.keys), "", ""]
     table.add_row(*(f"[dim]{o}[/dim]" for o in origins))
     for n in facts["layers"]:
         table.add_row(escape(n["name"]), n["op"], f"{n['macs']:,}", f"{n['moved_bytes']:,}",
-                      *(f"{n[k]:,}" for k in profile.keys), _two(n["per_mac"]), _bar(n["share"]))
+                      *(f"{n[k]:,}" for k in profile.keys), _two(n["per_mac"]), _bar(n["share"], wide))
     macs = sum(n["macs"] for n in facts["layers"])
     table.add_section()
     table.add_row("[bold]inference[/bold]", "", f"{macs:,}", f"{sum(n['moved_bytes'] for n in facts['layers']):,}",
@@ -49,7 +51,7 @@ def print_profile(profile: Profile, facts: dict[str, Any], console: Console) -> 
     console.print(table)
     if facts["functions"]:
         console.print()
-        console.print(_functions(facts))
+        console.print(_functions(facts, wide))
     console.print()
     for line in notes(profile, facts):
         console.print(line, style="dim", highlight=False)
@@ -71,31 +73,36 @@ def notes(profile: Profile, facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _functions(facts: dict[str, Any]) -> Table:
-    keys = [k for k in TITLES if k in facts["functions"][0]]
-    table = Table("function", "layer", box=None, header_style="bold", pad_edge=False)
-    for title in (*(TITLES[k] for k in keys), "share"):
-        table.add_column(title, justify="left" if title == "share" else "right")
-    for f in facts["functions"][:_FUNCTIONS]:
-        table.add_row(escape(f["name"]), escape(f["layer"]) or "[dim]shared[/dim]", *(f"{f[k]:,}" for k in keys),
-                      _bar(f["share"]))
-    rest = facts["functions"][_FUNCTIONS:]
-    if rest:
-        table.add_row(f"[dim]{len(rest)} more[/dim]", "", *(f"{sum(f[k] for f in rest):,}" for k in keys),
-                      _bar(sum(f["share"] for f in rest)))
+def _table(*headers: str) -> Table:
+    """Names to the left, figures to the right, a share with its bar to the left again."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1), collapse_padding=True)
+    for i, header in enumerate(headers):
+        table.add_column(header, justify="left" if i < 2 or header == "share" else "right", no_wrap=True,
+                         vertical="bottom")
     return table
 
 
-def _per_mac(key: str) -> str:
-    return "per MAC" if key == "instructions" else f"{TITLES[key].split()[-1]}/MAC"
+def _functions(facts: dict[str, Any], wide: bool) -> Table:
+    keys = [k for k in TITLES if k in facts["functions"][0]]
+    table = _table("function", "layer", *(_HEADERS[k] for k in keys), "share")
+    for f in facts["functions"][:_FUNCTIONS]:
+        table.add_row(escape(f["name"]), escape(f["layer"]) or "[dim]shared[/dim]", *(f"{f[k]:,}" for k in keys),
+                      _bar(f["share"], wide))
+    rest = facts["functions"][_FUNCTIONS:]
+    if rest:
+        table.add_row(f"[dim]{len(rest)} more[/dim]", "", *(f"{sum(f[k] for f in rest):,}" for k in keys),
+                      _bar(sum(f["share"] for f in rest), wide))
+    return table
 
 
 def _two(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _bar(part: float) -> Text:
-    """A share as a bar of eighths of characters, and as a number."""
+def _bar(part: float, wide: bool) -> Text:
+    """A share as a number, and where there is room as a bar of eighths of characters."""
+    if not wide:
+        return Text(f"{100 * part:4.1f} %")
     eighths = round(part * _BAR * 8)
     bar = "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
     return Text(f"{100 * part:4.1f} % ") + Text(bar, style="blue")
