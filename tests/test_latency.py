@@ -1,5 +1,6 @@
 """The latency model: its terms count what kernels do, its fit is a fit, and a search keeps to a limit by it."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +9,11 @@ from test_search import TINY, run
 
 from harembed.board import load_board
 from harembed.build import build_firmware
+from harembed.cost.dims import dims_of
 from harembed.cost.latency import load_latency_model
 from harembed.cost.latency_design import designed_layers, side_by_side
 from harembed.cost.latency_fit import Observation, fit_goal, relative_errors
+from harembed.cost.macs import total_macs
 from harembed.cost.regression import fit_relative
 from harembed.cost.work import COUNTERS, Work, work_of
 from harembed.cost.work_conv import border_tiles
@@ -21,8 +24,10 @@ from harembed.harness.simulate import simulate_board
 from harembed.ir.ops import OPS
 from harembed.ir.ops.base import GOALS
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
+from harembed.rundir import RunDir
 from harembed.search.candidate import Ledger
 from harembed.search.latency import LatencyPredictor
+from harembed.search.newcomers import draw
 from harembed.search.score import cost_scores, violations
 from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail
 
@@ -74,18 +79,25 @@ def test_border_positions_are_those_whose_patch_leaves_the_input(seed):
     assert sum(any(outside[i : i + 4]) for i in range(0, len(outside), 4)) <= tiles <= len(outside) // 4
 
 
-def test_every_operator_is_counted_and_designed():
+def test_every_operator_is_counted_and_fitted():
     assert set(COUNTERS) == {name for name, op in OPS.items() if not op.view}
-    kinds = {goal: {work_of(g, g.nodes[0], goal).kind for g in designed_layers()} for goal in GOALS}
     model = load_latency_model(NUCLEO)
     for name, op in OPS.items():
         for case in op.CASES if not op.view else ():
             graph = case.build(np.random.default_rng(0))
             for goal in GOALS:
                 work = work_of(graph, graph.nodes[0], goal)
-                assert work.kind in kinds[goal], (name, case.name)
-                assert work.kind in model.coefficients[goal]
+                assert work.kind in model.coefficients[goal], (name, case.name)
                 assert min(work.terms.values()) >= 0
+
+
+def test_whatever_a_search_may_draw_is_predicted():
+    model, rng = load_latency_model(NUCLEO), random.Random(0)
+    drawn = [a for a in (draw(rng, 96, 7, 5, ("conv", "tinyhar")) for _ in range(40)) if a is not None]
+    for i, arch in enumerate(drawn):
+        prediction = model.predict(untrained_graph(arch), GOALS[i % 3])
+        macs = total_macs(dims_of(arch))
+        assert 0.8 < prediction.cycles / macs < 60.0, arch.describe()
 
 
 def test_layers_side_by_side_are_what_they_were_alone():
@@ -136,19 +148,13 @@ def test_a_search_keeps_to_a_latency(tmp_path):
                       cycles_per_mac=predictor.cycles_per_mac(32, 3, 3, TINY.tails))
     assert 1.0 < limited.cycles_per_mac < 20.0
     result = run(tmp_path, limited)
-    candidates = [result.best, *Ledger(result_folder(tmp_path)).candidates]
+    candidates = [result.best, *Ledger(RunDir(tmp_path)).candidates]
     for c in candidates:
         assert c.scores.latency_us.value == pytest.approx(predictor.latency_us(c.architecture))
         assert c.scores.latency_us.value <= limit
     slow = cost_scores(CHEAP, replace(limited, macs=10**9))
     assert violations(slow, replace(limited, macs=10**9)) == [
         f"{slow.latency_us.value:,.0f} us (limit 450, estimated)"]
-
-
-def result_folder(path):
-    from harembed.rundir import RunDir
-
-    return RunDir(path)
 
 
 def test_terms_that_were_never_fitted_are_named():

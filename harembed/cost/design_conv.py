@@ -108,10 +108,11 @@ def few_positions(rng: Rng) -> Case | None:
                  ((1, pick(rng, 1, 2, 3)), (1, 1)), positions=(1, 3))
 
 
-def depthwise(rng: Rng, multiplier: int = 1) -> Case | None:
+def depthwise(rng: Rng, multiplier: int = 1,
+              channels: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8, 11, 12, 16, 18, 24, 32)) -> Case | None:
     h, kh = (1, 1) if rng.random() < 0.4 else (size(rng, 3, 14), pick(rng, 1, 3, 3, 5))
     w, kw, stride = size(rng, 5, 40), pick(rng, 1, 3, 3, 4, 5, 7), pick(rng, 1, 1, 2)
-    c = pick(rng, 2, 3, 4, 5, 6, 7, 8, 11, 12, 16, 18, 24, 32)
+    c = pick(rng, *channels)
     zero_points, activation = _FORMS[int(rng.integers(len(_FORMS)))]
     padding = str(rng.choice(["same", "valid"]))
     most = MOST_MACS if multiplier == 1 else MOST_SLOW
@@ -119,6 +120,11 @@ def depthwise(rng: Rng, multiplier: int = 1) -> Case | None:
         return None
     attrs = Conv2DAttrs((stride if h > 1 else 1, stride), (1, 1), padding, activation)
     return DepthwiseConv2D.case("designed", h, w, c, multiplier, kh, kw, attrs, zero_points)
+
+
+def wide_depthwise(rng: Rng) -> Case | None:
+    """Of many channels, which are mostly whole fours."""
+    return depthwise(rng, 1, (8, 8, 12, 14, 16, 16, 20, 24, 25, 32, 40, 48, 64))
 
 
 def depthwise_portable(rng: Rng) -> Case | None:

@@ -33,6 +33,7 @@ from harembed.cost.design_conv import (
     temporal_one_channel,
     unlike,
     wide,
+    wide_depthwise,
 )
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams
 from harembed.ir.ops.activations import Logistic, Tanh
@@ -100,6 +101,15 @@ def _matmul(rng: Rng) -> Case | None:
                             (1, b, n, k) if right else (1, b, k, n), left, right)
 
 
+def _attention(rng: Rng) -> Case | None:
+    """Products of few rows, again and again."""
+    b, s, f, scores = size(rng, 3, 40), size(rng, 2, 12), size(rng, 3, 24), rng.random() < 0.5
+    if b * s * s * f > 2 * MOST_SLOW:
+        return None
+    left, right = ((1, b, s, f), (1, b, s, f)) if scores else ((1, b, s, s), (1, b, s, f))
+    return BatchMatMul.case("designed", left, right, adj_y=scores)
+
+
 def _elementwise(op: type[Add] | type[Sub] | type[Mul]) -> Draw:
     def draw(rng: Rng) -> Case:
         shape = (1, size(rng, 1, 4), size(rng, 1, 8), size(rng, 2, 40))
@@ -119,6 +129,11 @@ def _mean(rng: Rng) -> Case:
     shape = (1, size(rng, 1, 9), size(rng, 2, 40), channels)
     axes = [(1, 2), (2,), (1,), (3,)][pick(rng, 0, 0, 1, 2, 3)]
     return unary_case(Mean(), "designed", shape, MeanAttrs(axes), (0.02, 0.01), (-128, -128))
+
+
+def _run_mean(rng: Rng) -> Case:
+    shape = (1, size(rng, 1, 9), size(rng, 3, 80))
+    return unary_case(Mean(), "designed", shape, MeanAttrs((2,)), (0.02, 0.01), (-128, -128))
 
 
 def _lookup(rng: Rng) -> Case:
@@ -177,6 +192,7 @@ DRAWS: Sequence[tuple[Draw, int]] = (
     (_slice, 20), (few_fused, 28), (unlike(narrow), 10), (unlike(wide), 10), (unlike(few_positions), 10),
     (unlike(few_fused), 8), (unlike(dense), 10), (unlike(depthwise), 8), (coarse(narrow), 6),
     (coarse(wide), 6), (coarse(few_positions), 8), (coarse(dense), 6), (coarse(depthwise), 6), (paired, 16),
+    (wide_depthwise, 30), (_pool(AveragePool2D), 20), (_pool(MaxPool2D), 24), (_run_mean, 16), (_attention, 24),
 )
 
 

@@ -128,10 +128,11 @@ def _elementwise(graph: IntGraph, node: Node, goal: Goal) -> Work:
     elements = rows * p.shape[-1]
     scaled = [(p.input1_multiplier, p.input1_right), (p.input2_multiplier, p.input2_right)] \
         if node.op in ("add", "sub") else []
+    of = "elements of two" if p.stride1[-1] and p.stride2[-1] else "elements of one"  # the other is the same in a row
     return Work("mul" if node.op == "mul" else "add", {
-        "calls": 1, "rows": rows, "elements": elements,
-        "inputs scaled": elements * sum(m != 0 and right == 0 for m, right in scaled),
-        "inputs scaled and shifted": elements * sum(m != 0 and right > 0 for m, right in scaled),
+        "calls": 1, "rows": rows, of: elements,
+        "inputs shifted": elements * sum(m != 0 and right > 0 for m, right in scaled),
+        "elements offset": elements * (p.scale.zero_point != 0),
         "elements clamped": elements * ((p.scale.act_min > -128) + (p.scale.act_max < 127))})
 
 
@@ -159,9 +160,10 @@ def _pool(graph: IntGraph, node: Node, goal: Goal) -> Work:
     form = _form(graph, node, goal)
     positions = p.output_h * p.output_w
     groups = p.channels if form is None else -(-p.channels // 4)
-    return Work(f"{node.op}, portable" if form is None else node.op, {
+    # Where no window is clipped, its size is a constant.
+    kind = ", portable" if form is None else ", clipped" if form.params.clipped else ""
+    return Work(f"{node.op}{kind}", {
         "calls": 1, "rows": p.output_h, "positions": positions, "groups": positions * groups,
-        "positions clipped": positions * (form is not None and form.params.clipped),
         "window rows": float(rows.sum() * p.output_w * groups), "taps": float(rows.sum() * columns.sum() * groups)})
 
 

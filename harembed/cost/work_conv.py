@@ -50,9 +50,10 @@ def depthwise_work(p: Any) -> tuple[str, dict[str, float]]:
     reached = (_reached(p) - inner * taps) / max(border, 1)  # taps inside the input of a border position, on average
     return "depthwise_conv_2d", {
         "calls": 1.0, "rows": p.output_h, "positions": inner, "border positions": border,
-        "fours": inner * fours, "taps of fours": inner * fours * taps, "ones": inner * ones,
-        "taps of ones": inner * ones * taps, "filter rows of ones": inner * ones * p.filter_h,
-        "border fours": border * fours, "taps of border fours": border * fours * reached,
+        "fours": inner * fours, "fours of several": inner * fours * (fours > 1),
+        "taps of fours": inner * fours * taps, "ones": inner * ones, "taps of ones": inner * ones * taps,
+        "filter rows of ones": inner * ones * p.filter_h, "border fours": border * fours,
+        "border fours of several": border * fours * (fours > 1), "taps of border fours": border * fours * reached,
         "border ones": border * ones, "taps of border ones": border * ones * reached,
         **_requantised(p.requantize, positions * p.channels)}
 
