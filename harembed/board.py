@@ -139,6 +139,17 @@ class CycleModel(_Section):
             + self.cycles_per_cache_miss * cache_misses
         )
 
+    @property
+    def short(self) -> str:
+        """A few words beside a figure."""
+        return f"cycle model, ±{self.new_kernels_error_percent:.0f} %"
+
+    @property
+    def text(self) -> str:
+        """Where it comes from, its error and where it holds."""
+        return (f"Cycle model: {self.source}. {self.validity} Error on the convolutions it was fitted to: "
+                f"{self.mean_error_percent} % (mean), {self.p95_error_percent} % (95th percentile).")
+
 
 class Simulators(_Section):
     """How each simulator runs an image of this board; none where it cannot."""

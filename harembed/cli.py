@@ -125,7 +125,7 @@ def search(
 
 @app.command("compile", epilog="Examples:  harembed compile model.tflite --board nucleo_l552ze_q\n\n"
                                "harembed compile model.tflite --inputs windows.npy --out runs/mine\n\n"
-                               "harembed bench runs/mine --layers")
+                               "harembed profile runs/mine --html profile.html")
 def compile_model(
     model: Annotated[Path, typer.Argument(help="An int8 .tflite, quantised with int8 inputs and outputs.",
                                           metavar="MODEL.tflite")],
@@ -157,12 +157,62 @@ def compile_model(
                     "harembed bench runs/watch-nucleo_l552ze_q --port /dev/ttyACM0 --repeats 200")
 def bench(run: RunArgument, on: OnOption = None, port: PortOption = None,
           repeats: Annotated[int, typer.Option(min=1, help="Inferences to time.")] = 20,
-          layers: Annotated[bool, typer.Option("--layers", help="Also by layer.")] = False,
           json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None) -> None:
-    """Time the firmware of a run: on a board by its cycle counter, on a simulator in instructions."""
+    """Time the firmware of a run: on a board by its cycle counter, on a simulator in instructions.
+
+    `harembed profile` tells where the time goes.
+    """
     from harembed import pipeline
 
-    pipeline.bench(run, on and on.value, port, repeats, layers, json_out, console)
+    pipeline.bench(run, on and on.value, port, repeats, json_out, console)
+
+
+@app.command(epilog="Examples:  harembed profile runs/watch-nucleo_l552ze_q --html profile.html\n\n"
+                    "harembed profile runs/watch-nucleo_l552ze_q --port /dev/ttyACM0 --json profile.json")
+def profile(run: RunArgument, on: OnOption = None, port: PortOption = None,
+            repeats: Annotated[int, typer.Option(min=1, help="Inferences to time as a whole.")] = 20,
+            html_out: Annotated[Path | None, typer.Option("--html", help="Write a page with plots here.")] = None,
+            json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None) -> None:
+    """Show where the time of one inference goes: by layer, with MACs and bytes moved, and by function.
+
+    On the simulated board: executed instructions and cycles by the board's cycle model.
+    With --port: cycles by the counter of a real board, beside these.
+    """
+    from harembed import pipeline
+
+    pipeline.profile(run, on and on.value, port, repeats, html_out, json_out, console)
+
+
+@app.command("fit-latency", epilog="Example:  harembed fit-latency --board nucleo_l552ze_q")
+def fit_latency(board: BoardOption = "nucleo_l552ze_q",
+                out: Annotated[Path | None, typer.Option(help="File to write. Default: BOARD.latency.json beside the "
+                                                              "board's file.")] = None,
+                toolchain: ToolchainOption = None) -> None:
+    """Fit the model that predicts a network's time on a board before it is built; takes minutes.
+
+    Hundreds of designed layers run on the simulated board. A quarter of them is kept from the fit, and the error on
+    those is printed and stored. Needed again when kernels change. `harembed search --latency` uses it.
+    """
+    from harembed import latency_job
+    from harembed.board import load_board
+
+    latency_job.fit(load_board(board), console, out, toolchain)
+
+
+@app.command("check-latency", epilog="Example:  harembed check-latency runs/watch-nucleo_l552ze_q --count 12")
+def check_latency(runs: Annotated[list[Path], typer.Argument(help="Folders of searches.", metavar="RUN...")],
+                  board: BoardOption = "nucleo_l552ze_q",
+                  count: Annotated[int, typer.Option(min=1, help="Networks to try, spread over the ledgers.")] = 12,
+                  optimize: OptimizeOption = None, toolchain: ToolchainOption = None) -> None:
+    """Predict networks of search ledgers, simulate each whole, and print the errors of the prediction."""
+    from harembed import latency_job
+    from harembed.board import load_board
+    from harembed.cost.latency import load_latency_model
+    from harembed.pipeline import ledger_networks
+
+    on = load_board(board)
+    latency_job.check(ledger_networks(runs, count), load_latency_model(on), on,
+                      GOALS[optimize] if optimize else "balanced", console, toolchain)
 
 
 @app.command(epilog="Examples:  harembed compare runs/watch-nucleo_l552ze_q\n\n"

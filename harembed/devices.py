@@ -1,16 +1,16 @@
-"""A run's firmware on a device: connect, validate, bench."""
+"""A run's firmware on a device: connect, validate, bench, profile."""
 
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
 from harembed import harness
 from harembed.backend_build import build_backend, host_program
 from harembed.board import Board, load_board
 from harembed.harness import measure
 from harembed.harness.client import Device
+from harembed.harness.profile import Profile, make_profile, simulated_profile
 from harembed.harness.validate import ParityReport, validate_inputs
 from harembed.harness.validate import validate as validate_raw
 from harembed.job import Job
@@ -76,23 +76,32 @@ def validate(job: Job, simulator: str | None, port: str | None, windows: int | N
         return validate_inputs(device, job.graph, *inputs, progress=lambda n: tick(n, len(inputs[0]), "inputs"))
 
 
-def bench(job: Job, simulator: str | None, port: str | None, repeats: int, layers: bool,
-          json_out: Path | None) -> None:
+def bench(job: Job, simulator: str | None, port: str | None, repeats: int, json_out: Path | None) -> None:
     """Time the firmware on one device and print it; the simulated board tells instructions and modelled cycles."""
     name = simulator or harness.default_simulator(job.board)
-    simulated = port is None and name != "host"
     counts = ("instructions", "cycles") if port is None and name == "l552" else ("nothing",)
-    reports = []
-    for count in counts:
-        with connect(job, simulator, port, count) as device:
-            # A simulator's counts repeat exactly.
-            reports.append(measure.bench(device, 1 if simulated else repeats, bench_window(job)))
+    reports = [_timed(job, simulator, port, repeats, count) for count in counts]
     for report in reports:
         job.console.print(_overview(report), highlight=False, soft_wrap=True)
-        if layers:
-            job.console.print(_by_layer(report))
     if json_out is not None:
         write_atomic(json_out, dump_json([{**asdict(r), "latency_us": r.latency_us} for r in reports]))
+
+
+def profile(job: Job, simulator: str | None, port: str | None, repeats: int) -> Profile:
+    """Where the time goes, on one device; what a real board measured stands beside the simulation of its image."""
+    name = simulator or harness.default_simulator(job.board)
+    measured = _timed(job, None, port, repeats) if port is not None else None
+    if name == "l552":
+        return simulated_profile(job.graph, image(job), job.board, bench_window(job), measured)
+    return make_profile(job.graph, [measured or _timed(job, simulator, None, repeats)])
+
+
+def _timed(job: Job, simulator: str | None, port: str | None, repeats: int,
+           count: str = "nothing") -> measure.LatencyReport:
+    """One report; a simulator's counts repeat exactly, so it is asked once."""
+    name = simulator or harness.default_simulator(job.board)
+    with connect(job, simulator, port, count) as device:
+        return measure.bench(device, 1 if port is None and name != "host" else repeats, bench_window(job))
 
 
 def bench_window(job: Job) -> np.ndarray | None:
@@ -112,10 +121,3 @@ def _overview(report: measure.LatencyReport) -> str:
     duration = f", {report.latency_us / 1000:.3f} ms{clock}" if report.latency_us is not None else ""
     figure = f"[bold]{report.median:,} {unit}[/bold]{spread}{duration}"
     return f"{report.device}: {figure}   [dim]{report.provenance}[/dim]"
-
-
-def _by_layer(report: measure.LatencyReport) -> Table:
-    table = Table("layer", "op", "MACs", report.unit, f"{report.unit} per MAC", box=None, header_style="bold")
-    for n in report.layers:
-        table.add_row(n.name, n.op, f"{n.macs:,}", f"{n.ticks:,}", f"{n.ticks / n.macs:.2f}" if n.macs else "")
-    return table

@@ -4,7 +4,7 @@ Each stage is a short function over a Job. It writes its files into the run fold
 named beside it last; a folder that has that file does not run the stage again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,20 @@ from harembed import devices, firmware_stages, verify
 from harembed.backends import BackendName
 from harembed.compile_job import CompileJob, read_bytes, read_model, sha256
 from harembed.errors import RunError
+from harembed.harness.profile import Profile
 from harembed.harness.validate import ParityReport
+from harembed.ir.graph import IntGraph
 from harembed.ir.ops.base import Goal
 from harembed.job import Job
 from harembed.progress import Tick, skipped, stage
 from harembed.report.facts import collect
 from harembed.report.html import render
+from harembed.report.profile import print_profile, profile_facts, render_profile
 from harembed.report.terminal import summary
-from harembed.rundir import RunDir
+from harembed.rundir import RunDir, dump_json, write_atomic
 from harembed.search_job import SearchJob
 from harembed.settings import CompileSettings, RunSettings, stored_settings
+from harembed.space import Architecture
 
 
 @dataclass(frozen=True)
@@ -158,11 +162,42 @@ def open_run(folder: Path, data_root: Path | None, console: Console) -> Job:
     return SearchJob(settings, run, data_root, None, console)
 
 
-def bench(folder: Path, on: str | None, port: str | None, repeats: int, layers: bool, json_out: Path | None,
+def bench(folder: Path, on: str | None, port: str | None, repeats: int, json_out: Path | None,
           console: Console) -> None:
     """Time the firmware of a run and print what was found."""
     job = open_run(folder, None, console)
-    devices.bench(job, on, port, repeats, layers, json_out)
+    devices.bench(job, on, port, repeats, json_out)
+
+
+def profile(folder: Path, on: str | None, port: str | None, repeats: int, html_out: Path | None,
+            json_out: Path | None, console: Console) -> Profile:
+    """Print where the time of one inference goes, by layer and function; write it as a page and as data."""
+    job = open_run(folder, None, console)
+    found = devices.profile(job, on, port, repeats)
+    facts = profile_facts(found, job.run.read_json("model.json")["architecture"]["text"], job.board, job.graph.id(),
+                          job.optimize)
+    print_profile(found, facts, console)
+    for path, text in ((html_out, render_profile(found, facts) if html_out else ""), (json_out, dump_json(facts))):
+        if path is not None:
+            console.print(f"wrote {write_atomic(path, text)}", highlight=False)
+    return found
+
+
+def ledger_networks(folders: Sequence[Path], count: int) -> Iterator[tuple[str, IntGraph]]:
+    """Networks that searches scored, by name, untrained: `count` of them, spread evenly over all ledgers."""
+    from harembed.export.untrained import untrained_graph
+    from harembed.search.candidate import Ledger
+
+    found: dict[str, Architecture] = {}
+    for folder in folders:
+        if not RunDir(folder).has("ledger.jsonl"):
+            raise RunError(f"{folder} has no ledger.jsonl.", "Name folders of `harembed search`.")
+        found |= {c.id: c.architecture for c in Ledger(RunDir(folder)).candidates}
+    architectures = list(found.values())
+    count = min(count, len(architectures))
+    for i in range(count):
+        arch = architectures[(2 * i + 1) * len(architectures) // (2 * count)]
+        yield arch.describe(), untrained_graph(arch)
 
 
 def validate(folder: Path, on: str | None, port: str | None, windows: int | None, data_root: Path | None,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from harembed.cost.latency import load_latency_model
 from harembed.data import load_dataset
 from harembed.data.dataset import Dataset
 from harembed.data.normalise import channel_statistics
@@ -88,3 +89,5 @@ class SearchJob(Job):
         if board.ram_bytes is not None and self.ram_bytes > board.ram_bytes:
             raise BoardError(f"--ram {self.ram_bytes:,} bytes is more than the {board.ram_bytes:,} bytes of RAM of "
                              f"{board.name}.", "Ask for less; the stack and the serial buffers need some too.")
+        if self.settings.latency_us is not None:
+            load_latency_model(board)

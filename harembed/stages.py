@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harembed.cost.latency import load_latency_model
 from harembed.data.recording import vectors
 from harembed.export.lower import lower
 from harembed.export.noise import quantisation_noise
@@ -18,6 +19,7 @@ from harembed.nn.quant import Mode
 from harembed.progress import Tick
 from harembed.search import search
 from harembed.search.candidate import Candidate, derived_seed, pareto
+from harembed.search.latency import LatencyPredictor
 from harembed.search.settings import DESK, SearchSettings
 from harembed.search_job import SearchJob
 from harembed.space import Architecture
@@ -89,9 +91,28 @@ def _search_settings(job: SearchJob) -> SearchSettings:
     return SearchSettings(
         seed=s.seed, ram_bytes=job.ram_bytes, macs=s.macs, flash_bytes=job.board.flash_bytes,
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
-        vectors=vectors(job.dataset.info.channels), tails=(s.tail,) if s.tail else SearchSettings.tails,
+        vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
         bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
         final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), threads=THREADS)
+
+
+def _tails(job: SearchJob) -> tuple[str, ...]:
+    return (job.settings.tail,) if job.settings.tail else SearchSettings.tails
+
+
+def _predictions(job: SearchJob) -> dict[str, Any]:
+    """How a search with a limit of latency knows it; one without needs no model of the board."""
+    if job.settings.latency_us is None:
+        return {}
+    model = load_latency_model(job.board)
+    if model.stale:
+        job.console.print(f"[yellow]The latency model of {job.board.name} was fitted to other kernels; renew it with "
+                          f"`harembed fit-latency --board {job.board.name}`.[/yellow]", highlight=False)
+    predictor = LatencyPredictor(model, job.optimize)
+    train_set = job.dataset.train
+    _, window, sensors = train_set.raw.shape
+    per_mac = predictor.cycles_per_mac(window, sensors, int(train_set.y.max()) + 1, _tails(job))
+    return {"predict_us": predictor.latency_us, "cycles_per_mac": per_mac}
 
 
 def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:

@@ -75,11 +75,10 @@ def profile(job: Job, tick: Tick) -> str:
         "cycles_modelled": cycles.median if cycles else None,
         "latency_us": cycles.latency_us if cycles else None, "clock_hz": simulation.instructions.clock_hz,
         "cycle_model": None if model is None else {
-            **model.model_dump(), "short": f"cycle model, ±{model.new_kernels_error_percent:.0f} %",
-            "text": f"Cycle model: {model.source}. {model.validity} Error on the convolutions it was fitted to: "
-                    f"{model.mean_error_percent} % (mean), {model.p95_error_percent} % (95th percentile)."},
+            **model.model_dump(), "short": model.short, "text": model.text},
         "stack_bytes": simulation.stack_bytes, "arena_bytes_written": simulation.arena_span[1],
-        "arena_bytes_touched": simulation.arena_bytes_touched, "by_function": simulation.by_function,
+        "arena_bytes_touched": simulation.arena_bytes_touched,
+        "by_function": {name: instructions for name, (instructions, _) in simulation.by_function.items()},
         "nodes": [{"name": n.name, "instructions": n.ticks, "cycles_modelled": modelled.get(n.name)}
                   for n in simulation.instructions.layers]})
     return (f"{simulation.instructions.median:,} instructions, stack {simulation.stack_bytes:,} bytes, arena written "

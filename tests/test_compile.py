@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from harembed import verify
+from harembed.board import load_board
 from harembed.cli import main
 from harembed.errors import HarnessError
 from harembed.export.onnx import write_onnx
 from harembed.export.tflite import FILE_IDENTIFIER, write_tflite
+from harembed.harness.simulator_l552 import SimulatedL552
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, QParams
 from harembed.ir.ops.conv import Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnectedAttrs
@@ -162,12 +166,58 @@ def test_an_interrupted_run_goes_on_and_another_model_is_refused(finished, tmp_p
 def test_bench_validate_export_and_report_work_on_the_folder(finished, tmp_path):
     folder = str(finished[0])
     assert "20 of 20 windows equal" in run_cli("validate", folder, "--windows", "20")
-    assert "conv_2d" in run_cli("bench", folder, "--layers")
+    assert "modelled cycles" in run_cli("bench", folder)
     assert "report.html" in run_cli("report", folder)
     run_cli("export", folder, "--c", str(tmp_path / "c"), "--tflite", str(tmp_path / "m.tflite"))
     assert "he_model_input(1)" in (tmp_path / "c" / "README.md").read_text()
     subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-fsyntax-only", "-I",
                     str(tmp_path / "c"), *map(str, sorted((tmp_path / "c").glob("*.c")))], check=True)
+
+
+@pytest.fixture
+def board_on_a_socket(finished):
+    """The simulated board behind a TCP port, where it is a board like any other."""
+    board = load_board("nucleo_l552ze_q")
+    simulator = SimulatedL552(finished[0] / "firmware" / "firmware.elf", "cycles", board.cycle_model)
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        line = server.accept()[0]
+        while data := line.recv(4096):
+            simulator.write(data)
+            line.sendall(simulator.read(0.0))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"socket://127.0.0.1:{server.getsockname()[1]}"
+    thread.join(10)
+    server.close()
+
+
+def test_profile_says_where_the_time_goes_and_where_figures_come_from(finished, board_on_a_socket, tmp_path):
+    page, data = tmp_path / "p.html", tmp_path / "p.json"
+    text = run_cli("profile", str(finished[0]), "--port", board_on_a_socket, "--repeats", "2", "--html", str(page),
+                   "--json", str(data))
+    facts, report = (json.loads(p.read_text()) for p in (data, finished[0] / "report.json"))
+    assert facts["provenance"] == {"macs": "counted", "bytes": "counted", "cycles_measured": "measured",
+                                   "cycles_modelled": "estimated", "instructions": "simulated"}
+    assert facts["total"]["instructions"] == pytest.approx(report["instructions"], rel=0.02)
+    assert [n["macs"] for n in facts["layers"]] == [n["macs"] for n in report["layers"]]
+    conv, mean, dense, add = facts["layers"]
+    assert (conv["weight_bytes"], conv["input_bytes"], conv["output_bytes"]) == (7 * 27 + 7 * 4, 6 * 8 * 3, 3 * 4 * 7)
+    assert (add["weight_bytes"], add["input_bytes"], add["output_bytes"]) == (0, 14, 7)
+    # What plays the board here is the simulation itself, another time: only its cache is in another state.
+    for key in ("cycles_measured", "cycles_modelled"):
+        assert sum(n[key] for n in facts["layers"]) == pytest.approx(facts["total"][key], rel=0.15)
+    assert conv["cycles_measured"] == pytest.approx(conv["cycles_modelled"], rel=0.05)
+    for rows in (facts["layers"], facts["functions"]):
+        assert sum(r["share"] for r in rows) == pytest.approx(1.0)
+    assert conv["instructions"] > mean["instructions"] > 0 < dense["instructions"]
+    assert conv["name"] in {f["layer"] for f in facts["functions"]}
+    assert not any(f["name"].startswith(("he_parser", "he_session")) for f in facts["functions"])
+    assert "bytes" in text and "simulated" in text and "Cycle model" in text
+    assert page.read_text().count("<svg") == 3
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!["'#]|data:)[^>\s]+|<script""", page.read_text())
 
 
 # name: (content of the file, its name, more arguments, what the message must name)

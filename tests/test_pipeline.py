@@ -138,7 +138,7 @@ def test_bench_validate_and_export_work_on_a_finished_run(finished, tmp_path):
         return result.stdout
 
     assert "50 of 50 windows equal" in run("validate", str(folder), "--windows", "50")
-    run("bench", str(folder), "--layers", "--json", str(tmp_path / "bench.json"))
+    run("bench", str(folder), "--json", str(tmp_path / "bench.json"))
     units = {r["unit"]: r["median"] for r in json.loads((tmp_path / "bench.json").read_text())}
     report = json.loads((folder / "report.json").read_text())
     # Other samples, same work: kernels have no branches on data but for saturation.

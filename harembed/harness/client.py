@@ -163,12 +163,14 @@ class Device:
     def profile(self) -> list[int]:
         """Ticks of each node, in the order of info().nodes."""
         ticks: list[int] = []
-        while True:
-            answer = self._request(Type.PROFILE, struct.pack("<I", len(ticks)), wait_s=self.patience_s)
-            nodes = struct.unpack_from("<I", answer)[0]
-            ticks.extend(struct.unpack(f"<{len(answer) // 4 - 2}I", answer[8:]))
-            if len(ticks) >= nodes:
-                return ticks
+        while len(ticks) < len(self.info().nodes):
+            ticks += self.profile_from(len(ticks))
+        return ticks
+
+    def profile_from(self, first: int) -> list[int]:
+        """Ticks of as many nodes from `first` on as one answer holds: one invocation."""
+        answer = self._request(Type.PROFILE, struct.pack("<I", first), wait_s=self.patience_s)
+        return list(struct.unpack(f"<{len(answer) // 4 - 2}I", answer[8:]))
 
     def tap(self, node: int) -> bytes:
         """The bytes of a node's first output, computed anew from the loaded window."""

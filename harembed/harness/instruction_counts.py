@@ -29,6 +29,16 @@ class Counts:
         return Counts(self.instructions - other.instructions, self.taken_branches - other.taken_branches,
                       self.loaded_words - other.loaded_words, self.cache_misses - other.cache_misses)
 
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.instructions + other.instructions, self.taken_branches + other.taken_branches,
+                      self.loaded_words + other.loaded_words, self.cache_misses + other.cache_misses)
+
+    def cycles(self, model: CycleModel) -> float:
+        return model.cycles(self.instructions, self.taken_branches, self.loaded_words, self.cache_misses)
+
+
+NOTHING = Counts(0, 0, 0, 0)
+
 
 @dataclass(frozen=True)
 class Symbol:
@@ -108,6 +118,7 @@ class BlockCounter:
         self.instructions += block[1]
         if address != self._end:
             self.taken_branches += 1
+            block[6] += 1
         self._end = block[2]
         self._entered = block
         if self._model is not None:
@@ -116,16 +127,22 @@ class BlockCounter:
                 if tags[line % sets] != line:
                     tags[line % sets] = line
                     self.cache_misses += 1
+                    block[8] += 1
 
     def on_load(self, uc: Any, access: int, address: int, size: int, value: int, data: object) -> None:
-        self.loaded_words += (size + 3) // 4
+        words, block = (size + 3) // 4, self._entered
+        self.loaded_words += words
         if self._first <= address < self._last:
             line, sets = address // self._line, len(self._tags)
             if self._tags[line % sets] != line:
                 self._tags[line % sets] = line
                 self.cache_misses += 1
-        if self._entered is not None and self._entered[5]:
-            forget_it_state(uc)
+                if block is not None:
+                    block[8] += 1
+        if block is not None:
+            block[7] += words
+            if block[5]:
+                forget_it_state(uc)
 
     def resume(self, address: int) -> None:
         """Execution goes on at an address without a branch (after WFI, or into and out of an exception)."""
@@ -145,22 +162,30 @@ class BlockCounter:
         assert self._model is not None
         return int(self._model.cycles(self.instructions, self.taken_branches, self.loaded_words, self.cache_misses))
 
-    def by_function(self, symbols: SymbolTable) -> dict[str, int]:
-        """Instructions of each function, most first."""
-        totals: dict[str, int] = {}
+    def counts_by_function(self, symbols: SymbolTable) -> dict[str, Counts]:
+        """What each function did; a taken branch counts where it leads to."""
+        totals: dict[str, Counts] = {}
         for (address, _), block in self._blocks.items():
             name = symbols.at(address)
-            totals[name] = totals.get(name, 0) + block[0] * block[1]
+            counts = Counts(block[0] * block[1], block[6], block[7], block[8])
+            totals[name] = totals.get(name, NOTHING) + counts
+        return totals
+
+    def by_function(self, symbols: SymbolTable) -> dict[str, int]:
+        """Instructions of each function, most first."""
+        totals = {k: v.instructions for k, v in self.counts_by_function(symbols).items()}
         return dict(sorted(((k, v) for k, v in totals.items() if v), key=lambda item: -item[1]))
 
     def _decode(self, address: int, size: int) -> list[Any]:
-        """[runs, instructions, end, first cache line, behind last, has an IT block] of a new block."""
+        """[runs, instructions, end, first cache line, behind last, has an IT block, taken branches to it, words
+        loaded, cache misses] of a new block."""
         count, fpu, conditional = decode(self._code(address, size))
         if fpu and not self._fpu_enabled():
             raise HarnessError(f"An FPU instruction runs near 0x{address:08x} while the FPU is off.",
                                "Set bits 20-23 of CPACR in the reset handler.")
         flash = self._first <= address < self._last
         block = [0, count, address + size, address // self._line,
-                 (address + size - 1) // self._line + 1 if flash else address // self._line, conditional]
+                 (address + size - 1) // self._line + 1 if flash else address // self._line, conditional,
+                 0, 0, 0]
         self._blocks[(address, size)] = block
         return block

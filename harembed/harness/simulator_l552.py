@@ -23,7 +23,7 @@ from harembed.errors import HarnessError
 from harembed.harness.elf_image import read_elf
 from harembed.harness.emulation_guard import EmulationGuard
 from harembed.harness.exception_frames import enter_exception, leave_exception
-from harembed.harness.instruction_counts import IT_STATE, BlockCounter, forget_it_state
+from harembed.harness.instruction_counts import IT_STATE, BlockCounter, Counts, forget_it_state
 from harembed.harness.l552_registers import LPUART1_EXCEPTION, SYSTICK_EXCEPTION, Registers
 
 FLASH = (0x08000000, 512 * 1024)
@@ -181,9 +181,25 @@ class SimulatedL552:
         finally:
             self._uc.hook_del(hook)
 
+    @contextmanager
+    def trace_calls(self, function: str) -> Iterator[list[Counts]]:
+        """What had been counted at each call of a function, while the context lasts."""
+        assert self.counter is not None
+        counter, calls = self.counter, list[Counts]()
+        at = self.image.symbol(function).start & ~1
+        hook = self._uc.hook_add(uc_api.UC_HOOK_CODE, lambda *_: calls.append(counter.counts()), None, at, at)
+        try:
+            yield calls
+        finally:
+            self._uc.hook_del(hook)
+
     def instructions_by_function(self) -> dict[str, int]:
         """Instructions since the start, by function, most first; needs a count."""
         return self.counter.by_function(self.image.functions) if self.counter else {}
+
+    def counts_by_function(self) -> dict[str, Counts]:
+        """All that was counted since the start, by function; loads and misses only with "cycles"."""
+        return self.counter.counts_by_function(self.image.functions) if self.counter else {}
 
     # Execution
 

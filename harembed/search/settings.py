@@ -1,8 +1,9 @@
 """What a search is asked for: limits of the board, and how hard to look."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from harembed.space import Padding
+from harembed.space import Architecture, Padding
 from harembed.train.recipe import Recipe
 
 
@@ -55,8 +56,9 @@ class SearchSettings:
     ram_bytes: int = 96_000  # of arena; L_Mem of eq. 13, less PLAN_SLACK_BYTES
     macs: int = 200_000  # multiply-accumulates of one inference
     flash_bytes: int | None = None  # constants of the network; None is no limit
-    latency_us: float | None = None  # estimated through macs; None is no limit
-    cycles_per_mac: float = 5.0  # for latency_us; of small convolutions on a Cortex-M33, estimated
+    latency_us: float | None = None  # estimated; None is no limit
+    predict_us: Callable[[Architecture], float] | None = None  # latency of a candidate; None: through macs
+    cycles_per_mac: float = 5.0  # through macs; of small convolutions on a Cortex-M33, estimated
     clock_hz: int = 110_000_000
     vectors: tuple[tuple[int, int, int], ...] = ()  # channels that are x, y, z of one vector; for augmentation
     paddings: tuple[Padding, ...] = ("same", "valid")

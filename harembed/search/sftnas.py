@@ -130,7 +130,7 @@ def sort_out(proposals: list[Proposal],
         wrong_words = min(rejected, key=lambda r: (r[0].scores.peak_ram_bytes.value, r[0].id))[1]
         raise SearchError(f"None of {len(rejected)} proposed networks stays within the limits; the one with the "
                           f"least RAM needs {wrong_words}.",
-                          "Raise --ram or --macs, or give the search more epochs with --search-epochs.")
+                          "Raise --ram, --macs or --latency, or give the search more epochs with --search-epochs.")
     fitting.sort(key=lambda c: (-c.scores.macs.value, c.id))
     step = max(len(fitting) / settings.candidates, 1.0)
     spread = [fitting[int(i * step)] for i in range(min(settings.candidates, len(fitting)))]

@@ -41,7 +41,7 @@ def softmax_dsp(p: Any, goal: Goal) -> DspForm | None:
     ----------
     p : SoftmaxParams
     """
-    if p.rows * p.depth < FEWEST_ELEMENTS[goal]:
+    if goal == "size" or p.rows * p.depth < FEWEST_ELEMENTS[goal]:
         return None
     table = exponentials(p, -np.arange(256, dtype=np.int64)).astype(np.int32)
-    return DspForm("he_softmax_s8_dsp", SoftmaxDspParams(0, p.rows, p.depth, table), inline=goal != "size")
+    return DspForm("he_softmax_s8_dsp", SoftmaxDspParams(0, p.rows, p.depth, table), inline=True)

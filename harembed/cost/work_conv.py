@@ -1,0 +1,159 @@
+"""The work of the kernels with DSP instructions that convolve: twins in words of the loops in firmware/kernels.
+
+Each function takes the params of a DspForm and returns (kind, terms), see work.py.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from harembed.ir.ops.dot_dsp import WEIGHTS_16
+from harembed.ir.ops.requantize_dsp import AWAY, TWICE
+
+TILE = 4  # positions
+LAYOUT_NAMES = {True: "int16 weights", False: "int8 weights"}
+# Of the direct-mapped cache of 8,192 bytes, what the code of a layer leaves to its weights, about.
+CACHE_FOR_WEIGHTS = 6656
+CACHE_LINE = 16
+
+
+def conv_work(p: Any) -> tuple[str, dict[str, float]]:
+    """he_conv_2d_s8_dsp: tiles of four positions, or rows where there are fewer."""
+    layout = LAYOUT_NAMES[p.layout == WEIGHTS_16]
+    if p.positions < TILE:
+        terms = {"calls": 1.0, **_row(p.dot, p.positions), **_border(p.geometry, p.dot.pairs, p.positions)}
+        return f"conv_2d of few positions, {layout}", terms
+    tiles = -(-p.positions // TILE)
+    border, clipped = border_tiles(p)
+    places = _places(p)
+    terms = {"calls": 1.0, "tiles": tiles, f"tiles {places}": tiles, "output rows": p.positions / p.geometry.output_w,
+             "border tiles": border, **_widen(p.geometry, tiles, places), **_tile(p, tiles),
+             **_border(p.geometry, p.dot.pairs, clipped)}
+    return f"conv_2d, {layout}", terms
+
+
+def dense_work(p: Any) -> tuple[str, dict[str, float]]:
+    """he_fully_connected_s8_dsp."""
+    quads, rest = divmod(p.input_c, 4)
+    terms = {"calls": 1.0, "rows": p.rows, "quads": p.rows * quads, f"rests of {rest}": p.rows * (rest > 0),
+             **_row(p.dot, p.rows)}
+    return f"fully_connected, {LAYOUT_NAMES[p.layout == WEIGHTS_16]}", terms
+
+
+def depthwise_work(p: Any) -> tuple[str, dict[str, float]]:
+    """he_depthwise_conv_2d_s8_dsp: four channels at a time."""
+    positions = p.output_h * p.output_w
+    inner = p.inner_rows * p.inner_columns
+    taps = p.filter_h * p.filter_w
+    fours, ones = divmod(p.channels, 4)
+    border = positions - inner
+    reached = (_reached(p) - inner * taps) / max(border, 1)  # taps inside the input of a border position, on average
+    return "depthwise_conv_2d", {
+        "calls": 1.0, "rows": p.output_h, "positions": inner, "border positions": border,
+        "fours": inner * fours, "fours of several": inner * fours * (fours > 1),
+        "taps of fours": inner * fours * taps, "ones": inner * ones, "taps of ones": inner * ones * taps,
+        "filter rows of ones": inner * ones * p.filter_h, "border fours": border * fours,
+        "border fours of several": border * fours * (fours > 1), "taps of border fours": border * fours * reached,
+        "border ones": border * ones, "taps of border ones": border * ones * reached,
+        **_requantised(p.requantize, positions * p.channels)}
+
+
+def border_tiles(p: Any) -> tuple[int, int]:
+    """(tiles for which the kernel looks for the border, positions in them that are widened once more)."""
+    width = p.geometry.output_w
+    start = np.arange(0, p.positions, TILE)
+    start[-1] = min(start[-1], p.positions - TILE)
+    oy, ox = start // width, start % width
+    all_columns, all_rows = p.inner_columns == width, p.inner_rows * width == p.positions
+    if all_columns and width >= TILE:
+        first, last = p.inner_top * width, (p.inner_top + p.inner_rows) * width - TILE
+        border = (np.full(len(start), p.inner_rows < 1) if all_rows or p.inner_rows < 1
+                  else (start < first) | (start > last))
+    else:
+        far = ox - p.inner_left
+        border = (far < 0) | (far > p.inner_columns - TILE) | (p.inner_columns < TILE)
+        if not all_rows:
+            border |= (oy < p.inner_top) | (oy >= p.inner_top + p.inner_rows)
+    position = (start[border, np.newaxis] + np.arange(TILE)).ravel()
+    inside = _within(position // width - p.inner_top, p.inner_rows) & _within(position % width - p.inner_left,
+                                                                              p.inner_columns)
+    return int(border.sum()), int((~inside).sum())
+
+
+def _within(index: np.ndarray, count: int) -> np.ndarray:
+    return (index >= 0) & (index < count)
+
+
+def _places(p: Any) -> str:
+    """What the compiler knows of where four patches lie: all, or that one row may end among them, or nothing."""
+    g = p.geometry
+    in_order = p.inner_columns == g.output_w >= TILE
+    if in_order and p.inner_rows * g.output_w == p.positions and g.stride_h * g.input_w == g.output_w * g.stride_w:
+        return "at equal distances"
+    return "in order" if in_order else "by column"
+
+
+def _widen(g: Any, tiles: int, places: str) -> dict[str, float]:
+    """Four patches into a tile; at equal distances, which are constants, code is shorter."""
+    where = " at equal distances" if places == "at equal distances" else ""
+    if g.paired:
+        pairs, odd = divmod(g.rows * g.segments, 2)
+        return {f"paired taps{where}": tiles * pairs, f"single taps{where}": tiles * odd}
+    runs = tiles * g.rows * g.segments
+    quads, rest = divmod(g.columns * g.input_c, 4)
+    return {f"filter rows{where}": tiles * g.rows, f"quads{where}": runs * quads,
+            f"looped runs{where}": runs * (quads > 1), f"rests of {rest}{where}": runs * (rest > 0)}
+
+
+def _border(g: Any, pairs: int, positions: int) -> dict[str, float]:
+    """Patches widened one by one."""
+    run = g.columns * g.input_c
+    runs = positions * g.rows * g.segments
+    staged = 0 if g.paired or g.input_c % 4 == 0 else runs * run
+    return {"border positions": positions, "border runs": 0 if g.paired else runs,
+            "border pairs": positions * pairs, "border bytes staged": staged}
+
+
+def _tile(p: Any, tiles: int) -> dict[str, float]:
+    """he_tile_s8: two channels at a time, the sums of a pair of taps in each step."""
+    dot = p.dot
+    unroll = dot.unroll if p.layout == WEIGHTS_16 else 4
+    twos, one = divmod(dot.channels, 2)
+    rounds = (dot.pairs - 1) // unroll
+    weights = dot.weights.nbytes + dot.channel.nbytes
+    missed = min(weights, 2 * max(weights - CACHE_FOR_WEIGHTS, 0))
+    return {"tiles of several channel pairs": tiles * (twos > 1), "channel pairs": tiles * twos,
+            "steps": tiles * twos * dot.pairs, "rounds": tiles * twos * rounds,
+            "steps before rounds": tiles * twos * ((dot.pairs - 1) % unroll),
+            "looped channel pairs": tiles * twos * (rounds > 0),
+            "odd channels": tiles * one, "odd steps": tiles * one * dot.pairs, "odd rounds": tiles * one * rounds,
+            "weight lines": weights / CACHE_LINE, "weight lines missed again": (tiles - 1) * missed / CACHE_LINE,
+            **_requantised(dot.requantize, tiles * TILE * dot.channels)}
+
+
+def _row(dot: Any, rows: int) -> dict[str, float]:
+    """he_row_s8: four channels at a time, four pairs of taps in each round, or two."""
+    fours, ones = divmod(dot.channels, 4)
+    halves = dot.pairs // 2
+    return {"fours": rows * fours, "rounds of fours": rows * fours * (halves // 2),
+            "half rounds of fours": rows * fours * (halves % 2), "ones": rows * ones,
+            "rounds of ones": rows * ones * halves,
+            "weight lines": (dot.weights.nbytes + dot.channel.nbytes) / CACHE_LINE,
+            **_requantised(dot.requantize, rows * dot.channels)}
+
+
+def _requantised(r: Any, outputs: int) -> dict[str, float]:
+    """What comes on top of the quickest form (UPWARD, sums shifted already, clamped by saturation)."""
+    return {"outputs shifted": outputs * (r.form != TWICE and not r.shifted),
+            "outputs away": outputs * (r.form == AWAY), "outputs twice": outputs * (r.form == TWICE),
+            "outputs clamped": outputs * ((r.act_min > -128) + (r.act_max < 127))}
+
+
+def _reached(p: Any) -> float:
+    """Taps inside the input, over all positions of a depthwise convolution."""
+    def axis(outputs: int, stride: int, pad: int, taps: int, dilation: int, length: int) -> int:
+        at = (np.arange(outputs) * stride - pad)[:, np.newaxis] + np.arange(taps) * dilation
+        return int(_within(at, length).sum())
+
+    return float(axis(p.output_h, p.stride_h, p.pad_top, p.filter_h, p.dilation_h, p.input_h)
+                 * axis(p.output_w, p.stride_w, p.pad_left, p.filter_w, p.dilation_w, p.input_w))
