@@ -100,12 +100,6 @@ def dsp_goals(graph: IntGraph) -> tuple[Goal, ...]:
     return tuple(goal for goal in GOALS if OPS[node.op].dsp(graph, node, goal) is not None)
 
 
-def dsp_goals(graph: IntGraph) -> tuple[Goal, ...]:
-    """Those for which the one node has a DSP form."""
-    (node,) = graph.nodes
-    return tuple(goal for goal in GOALS if OPS[node.op].dsp(graph, node, goal) is not None)
-
-
 def job(graph: IntGraph, rng: np.random.Generator, goals: tuple[Goal, ...], randoms: int = 2) -> Job:
     """With both ends of the range and full-range random inputs."""
     inputs = []
