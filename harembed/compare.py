@@ -213,8 +213,9 @@ def print_comparison(report: dict[str, Any], console: Console, layers: bool) -> 
 
 
 def _by_layer(results: dict[str, Any]) -> Table:
-    table = Table("layer", "op", "MACs", *(f"{name}" for name in results), box=None, header_style="bold",
-                  title="instructions by layer")
+    table = Table(box=None, header_style="bold", title="instructions by layer")
+    for header in ("layer", "op", "MACs", *results):
+        table.add_column(header, overflow="fold")
     first = next(iter(results.values()))
     for i, layer in enumerate(first["layers"]):
         table.add_row(layer["name"], layer["op"], f"{layer['macs']:,}",

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +44,7 @@ OTHER_ARITHMETIC = {("lstm", "gates_saturate")}
 CASES = [(op, case) for op in FORMS for case in OPS[op].CASES if (op, case.name) not in OTHER_ARITHMETIC]
 # A few of them on the simulated core, whose DSP instructions CMSIS-NN uses there.
 ON_M33 = [(op, OPS[op].CASES[0]) for op in FORMS] + [("conv_2d", case) for case in Conv2D.CASES[1:6]]
+KEPT = sorted((Path(__file__).parent / "files" / "compare").glob("*.json"))
 needs_cmsis_nn = pytest.mark.skipif(not libraries.is_here("cmsis_nn"), reason="HAREMBED_CMSIS_NN names no checkout")
 needs_tflm = pytest.mark.skipif(not all(libraries.is_here(name) for name in BACKENDS["tflm"].libraries),
                                 reason="HAREMBED_TFLM and HAREMBED_CMSIS_NN name no checkouts")
@@ -124,6 +126,17 @@ def test_the_link_map_is_shared_out():
  .debug_info    0x00000000      0x999 .pio/build/b/src/model/model.o
 """
     assert (model_share(text).flash, model_share(text).ram) == (0x50, 0x100)
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_kept_comparisons_are_of_the_pinned_sources(path):
+    """No package index has these sources, so what `harembed compare` wrote with them is kept."""
+    report = json.loads(path.read_text())
+    for name, source in report["sources"].items():
+        assert source["revision"] in (None, libraries.LIBRARIES[name].revision) and len(source["sha256"]) == 64
+    for result in report["backends"].values():
+        assert result["parity"]["mismatches"] == 0 and result["parity"]["inputs"] >= 100
+    assert sum(layer["macs"] for layer in report["backends"]["own"]["layers"]) > 100_000
 
 
 @needs_cmsis_nn
