@@ -16,7 +16,7 @@ from rich.table import Table
 import harembed
 from harembed.board import Board, CycleModel
 from harembed.build import build_firmware
-from harembed.cost.latency import FORMAT_VERSION, LatencyModel, kernels_digest, latency_file
+from harembed.cost.latency import FORMAT_VERSION, UNITS, LatencyModel, kernels_digest, latency_file
 from harembed.cost.latency_design import SEED, designed_layers, side_by_side
 from harembed.cost.latency_fit import Observation, fit_goal, summarise
 from harembed.cost.memory import plan_memory
@@ -67,10 +67,12 @@ def fit(board: Board, console: Console, out: Path | None = None, toolchain: str 
     compiler = ""
     layers = designed_layers()
     ticks: dict[int, tuple[int, int]] = {}
+    portable: set[int] = set()  # layers whose ticks are of the portable kernel, which is the same with every goal
     for goal in GOALS:
         chosen = range(0, len(layers), EVERY[goal])
-        # A kernel that the goal does not change was observed with the first goal.
-        new = [j for j in chosen if j not in ticks or _has_dsp_form(layers[j], goal)]
+        with_dsp = {j for j in chosen if _has_dsp_form(layers[j], goal)}
+        new = [j for j in chosen if j in with_dsp or j not in portable]
+        portable = (portable | set(new)) - with_dsp
         with stage(console, f"fit {goal}") as tick, tempfile.TemporaryDirectory() as folder:
             found, compiler = _observe([layers[j] for j in new], goal, board, model, Path(folder), toolchain, tick)
             ticks |= dict(zip(new, found, strict=True))
@@ -160,7 +162,7 @@ def held_out_table(entries: dict[str, Any]) -> Table:
         together = {"held_out": entry["held_out"], "layers": sum(k["layers"] for k in entry["kinds"].values())}
         for kind, k in [*entry["kinds"].items(), ("all", together)]:
             e = k["held_out"]
-            figures = [f"{e[u][p]:.1f}" for u in ("instructions", "cycles") for p in ("mean_percent", "p95_percent")]
+            figures = [f"{e[u][p]:.1f}" if u in e else "" for u in UNITS for p in ("mean_percent", "p95_percent")]
             table.add_row(goal, f"[bold]{kind}[/bold]" if kind == "all" else kind, str(k["layers"]), str(e["layers"]),
                           *figures)
     return table

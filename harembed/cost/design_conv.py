@@ -36,11 +36,11 @@ def size(rng: Rng, least: int, most: int) -> int:
 
 
 def _conv(rng: Rng, h: int, w: int, c: int, o: int, kh: int, kw: int, attrs: tuple[tuple[int, int], tuple[int, int]],
-          form: tuple[tuple[int, int], str] | None = None, positions: tuple[int, int] = (4, 4096)) -> Case | None:
+          positions: tuple[int, int] = (4, 4096), most: int = MOST_MACS) -> Case | None:
     """attrs: stride and dilation; padding and the activation are drawn."""
     (stride, dilation) = attrs
     padding = str(rng.choice(["same", "valid"]))
-    zero_points, activation = form or _FORMS[int(rng.integers(len(_FORMS)))]
+    zero_points, activation = _FORMS[int(rng.integers(len(_FORMS)))]
     extent = [(k - 1) * d + 1 for k, d in zip((kh, kw), dilation, strict=True)]
     out = [-(-n // s) if padding == "same" else (n - e) // s + 1
            for n, s, e in zip((h, w), stride, extent, strict=True)]
@@ -48,7 +48,7 @@ def _conv(rng: Rng, h: int, w: int, c: int, o: int, kh: int, kw: int, attrs: tup
     outputs = out[0] * out[1]
     least = LEAST_MACS if positions[0] >= 4 else 1
     if (not fits or not positions[0] <= outputs <= positions[1] or h * w * c > MOST_BYTES
-            or not least <= outputs * o * kh * kw * c <= MOST_MACS):
+            or not least <= outputs * o * kh * kw * c <= most):
         return None
     return Conv2D.case("designed", h, w, c, o, kh, kw,
                        Conv2DAttrs(stride, dilation, padding, activation), zero_points)
@@ -72,6 +72,15 @@ def wide(rng: Rng) -> Case | None:
     k = pick(rng, 1, 3, 3, 4, 5, 7)
     h, w, c, o = pick(rng, 1, 1, 2, 3), size(rng, 4, 24), int(rng.integers(8, 56)), int(rng.integers(8, 56))
     return _conv(rng, h, w, c, o, 1, k, ((1, pick(rng, 1, 1, 2)), (1, 1)))
+
+
+def large(rng: Rng) -> Case | None:
+    """More weights than the cache holds."""
+    k, c, o = pick(rng, 1, 3, 5), int(rng.integers(24, 90)), int(rng.integers(32, 90))
+    if not 5_000 < k * c * o < 16_000:
+        return None
+    return _conv(rng, 1, size(rng, 8, 24), c, o, 1, k, ((1, pick(rng, 1, 2)), (1, 1)), positions=(4, 16),
+                 most=5 * MOST_MACS)
 
 
 def temporal_one_channel(rng: Rng) -> Case | None:

@@ -23,6 +23,7 @@ from harembed.cost.design_conv import (
     few_fused,
     few_positions,
     fusing,
+    large,
     narrow,
     paired,
     pick,
@@ -59,7 +60,8 @@ def designed_layers(seed: int = SEED) -> list[IntGraph]:
     """One graph of one node for each layer; the same on every machine."""
     rng = np.random.default_rng(seed)
     cases = [case for draw, count in DRAWS for case in _several(draw, count, rng)]
-    return [case.build(rng) for case in cases]
+    # Weights of a layer's own generator, so that a new sort of layers at the end changes none before it.
+    return [case.build(np.random.default_rng([seed, i])) for i, case in enumerate(cases)]
 
 
 def _several(draw: Draw, count: int, rng: Rng) -> Iterator[Case]:
@@ -117,6 +119,12 @@ def _elementwise(op: type[Add] | type[Sub] | type[Mul]) -> Draw:
         return op.case("designed", shape, other, activation=str(rng.choice(["none", "relu"])), constant=constant)
 
     return draw
+
+
+def _mul_portable(rng: Rng) -> Case:
+    """Products scaled up so far that the portable kernel serves."""
+    shape = (1, size(rng, 1, 8), size(rng, 2, 40))
+    return Mul.case("designed", shape, (1,), (3.0, 1.0, 1e-4), constant=True)
 
 
 def _prelu(rng: Rng) -> Case:
@@ -193,6 +201,7 @@ DRAWS: Sequence[tuple[Draw, int]] = (
     (unlike(few_fused), 8), (unlike(dense), 10), (unlike(depthwise), 8), (coarse(narrow), 6),
     (coarse(wide), 6), (coarse(few_positions), 8), (coarse(dense), 6), (coarse(depthwise), 6), (paired, 16),
     (wide_depthwise, 30), (_pool(AveragePool2D), 20), (_pool(MaxPool2D), 24), (_run_mean, 16), (_attention, 24),
+    (large, 24), (_mul_portable, 8),
 )
 
 

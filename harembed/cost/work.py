@@ -132,7 +132,6 @@ def _elementwise(graph: IntGraph, node: Node, goal: Goal) -> Work:
     return Work("mul" if node.op == "mul" else "add", {
         "calls": 1, "rows": rows, of: elements,
         "inputs shifted": elements * sum(m != 0 and right > 0 for m, right in scaled),
-        "elements offset": elements * (p.scale.zero_point != 0),
         "elements clamped": elements * ((p.scale.act_min > -128) + (p.scale.act_max < 127))})
 
 

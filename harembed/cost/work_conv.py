@@ -98,7 +98,7 @@ def _widen(g: Any, tiles: int, places: str) -> dict[str, float]:
     where = " at equal distances" if places == "at equal distances" else ""
     if g.paired:
         pairs, odd = divmod(g.rows * g.segments, 2)
-        return {f"paired taps{where}": tiles * pairs, f"single taps{where}": tiles * odd}
+        return {"paired taps": tiles * pairs, "single taps": tiles * odd}
     runs = tiles * g.rows * g.segments
     quads, rest = divmod(g.columns * g.input_c, 4)
     return {f"filter rows{where}": tiles * g.rows, f"quads{where}": runs * quads,

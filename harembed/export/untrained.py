@@ -12,6 +12,7 @@ from harembed.train import qat
 
 _SEED = 0
 _WINDOWS = 4  # of noise; they choose the ranges of activations
+_GAMMA = 0.5
 _COUNTS = 1000.0  # deviation of the raw samples that the graph expects
 
 
@@ -20,6 +21,9 @@ def untrained_graph(arch: Architecture) -> IntGraph:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         model = build_model(arch).eval()
+        for name, parameter in model.named_parameters():
+            if name.endswith("gamma"):  # starts at 0, which no training leaves and no scale can express
+                torch.nn.init.constant_(parameter, _GAMMA)
         x = torch.randn(_WINDOWS, 1, len(arch.channels), arch.window)
     std = np.full(max(arch.channels) + 1, _COUNTS)
     net = qat.quantise(model, std[list(arch.channels)])
