@@ -26,6 +26,7 @@ from harembed.export.csource import generate
 from harembed.harness.client import Device
 from harembed.harness.measure import full_range
 from harembed.harness.simulator_l552 import SimulatedL552
+from harembed.ir.code_goals import code_goals
 from harembed.ir.graph import IntGraph
 from harembed.ir.ops import OPS
 from harembed.ir.ops.base import GOALS, Goal
@@ -75,8 +76,10 @@ def fit(board: Board, console: Console, out: Path | None = None, toolchain: str 
         portable = (portable | set(new)) - with_dsp
         with stage(console, f"fit {goal}") as tick, tempfile.TemporaryDirectory() as folder:
             found, compiler = _observe([layers[j] for j in new], goal, board, model, Path(folder), toolchain, tick)
-            ticks |= dict(zip(new, found, strict=True))
-            entries[goal] = fit_goal([_observation(layers[j], goal, ticks[j]) for j in chosen])
+            for j, counted in zip(new, found, strict=True):
+                ticks.pop(j, None)
+                ticks |= {} if counted is None else {j: counted}
+            entries[goal] = fit_goal([_observation(layers[j], goal, ticks[j]) for j in chosen if j in ticks])
             e = entries[goal]["held_out"]
             tick(1, 1, f"held-out error of cycles {e['cycles']['mean_percent']} % (mean)")
     document["backends"][BACKEND] = {
@@ -119,10 +122,10 @@ def _observation(layer: IntGraph, goal: Goal, ticks: tuple[int, int]) -> Observa
 
 
 def _observe(layers: Sequence[IntGraph], goal: Goal, board: Board, model: CycleModel, folder: Path,
-             toolchain: str | None, tick: Tick) -> tuple[list[tuple[int, int]], str]:
-    """(instructions, cycles) of all layers, and the compiler."""
+             toolchain: str | None, tick: Tick) -> tuple[list[tuple[int, int] | None], str]:
+    """(instructions, cycles) of all layers, and the compiler. None: a layer had code for another goal in its image."""
     images = -(-len(layers) // LAYERS_AT_ONCE)
-    ticks: list[tuple[int, int]] = [(0, 0)] * len(layers)
+    ticks: list[tuple[int, int] | None] = [None] * len(layers)
     compiler = ""
     for i in range(images):
         tick(i, images, f"image {i + 1} of {images}")
@@ -132,8 +135,9 @@ def _observe(layers: Sequence[IntGraph], goal: Goal, board: Board, model: CycleM
         image = build_firmware(generate(graph, plan, goal), board, folder, toolchain)
         compiler = image.toolchain
         by_name = _ticks(graph, image.elf, model)
+        goals = code_goals(graph, goal)
         for j, name in zip(chosen, names, strict=True):
-            ticks[j] = by_name[name]
+            ticks[j] = by_name[name] if goals[name] == goal else None
     return ticks, compiler
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from harembed.board import Board
 from harembed.cost.work import work_of
 from harembed.errors import BoardError
+from harembed.ir.code_goals import code_goals
 from harembed.ir.graph import IntGraph
 from harembed.ir.ops.base import Goal
 from harembed.resources import resource_dir
@@ -77,12 +78,13 @@ class LatencyModel:
         BoardError    the file has no coefficients for a kind of kernel, or for this goal
         """
         layers = []
+        goals = code_goals(graph, goal)
         for node in graph.nodes:
-            work = work_of(graph, node, goal)
+            work = work_of(graph, node, goals[node.name])
             if work is None:
                 layers.append(LayerPrediction(node.name, node.op, "", 0.0, 0.0))
                 continue
-            instructions, cycles = self.evaluate(goal, work.kind, work.terms)
+            instructions, cycles = self.evaluate(goals[node.name], work.kind, work.terms)
             layers.append(LayerPrediction(node.name, node.op, work.kind, instructions, cycles))
         return Prediction(tuple(layers), self.clock_hz)
 

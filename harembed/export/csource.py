@@ -4,9 +4,8 @@ no path.
 Python decides every value, templates place them, kernels compute.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 import jinja2
@@ -16,6 +15,7 @@ from harembed.cost.memory import MemoryPlan, plan_memory
 from harembed.errors import GraphError
 from harembed.export.cmsis_nn import CmsisNnForm, cmsis_nn_form, scratch_bytes
 from harembed.export.model_context import CTYPES, c_text, model_context
+from harembed.ir.code_goals import code_goals
 from harembed.ir.graph import IntGraph, Kind, Node, TensorSpec
 from harembed.ir.ops import OPS
 from harembed.ir.ops.base import GOALS, Goal
@@ -24,8 +24,6 @@ from harembed.resources import resource_dir
 Kernels = Literal["own", "cmsis_nn"]
 _TABLE_CTYPE = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "uint16": "uint16_t",
                 "int32": "int32_t", "uint32": "uint32_t"}
-# From how many layers on one copy of a kernel's code is smaller than code for each; others from two on.
-_SHARED_FROM = {"he_conv_2d_s8_dsp": 4}
 
 
 @dataclass(frozen=True)
@@ -117,8 +115,8 @@ def _context(graph: IntGraph, plan: MemoryPlan, optimize: Goal, kernels: Kernels
     context = model_context(graph, plan, kernels)
     constants = [_tensor_constant(i, t) for i, t in enumerate(graph.of_kind(Kind.CONSTANT))]
     symbols = {t.name: c.symbol for t, c in zip(graph.of_kind(Kind.CONSTANT), constants, strict=True)}
-    alone = _alone(graph) if optimize == "size" and kernels == "own" else frozenset()
-    nodes = [entry | _calls(graph, plan, i, n, symbols, optimize, kernels, alone)
+    goals = code_goals(graph, optimize)
+    nodes = [entry | _calls(graph, plan, i, n, symbols, goals[n.name], kernels)
              for i, (entry, n) in enumerate(zip(context["nodes"], graph.nodes, strict=True))]
     _share_tables(n["call"] for n in nodes if n["call"] is not None and n["dsp"] is None)
     _share_tables(n["dsp"] for n in nodes if n["dsp"] is not None)
@@ -135,22 +133,14 @@ def _context(graph: IntGraph, plan: MemoryPlan, optimize: Goal, kernels: Kernels
     }
 
 
-def _alone(graph: IntGraph) -> frozenset[str]:
-    """Nodes whose kernel so few call that code for each, in which shapes are constants, is smaller than one copy."""
-    there = [(n, form) for n in graph.nodes
-             if (form := OPS[n.op].dsp(graph, n, "balanced")) is not None and form.inline]
-    count = Counter(form.kernel for _, form in there)
-    return frozenset(n.name for n, form in there if count[form.kernel] < _SHARED_FROM.get(form.kernel, 2))
-
-
-def _calls(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str], optimize: Goal,
-           kernels: Kernels, alone: frozenset[str]) -> dict[str, Any]:
+def _calls(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str], goal: Goal,
+           kernels: Kernels) -> dict[str, Any]:
     """The forms of a node: of CMSIS-NN, or portable and perhaps with DSP instructions; none for a view."""
     if OPS[node.op].view:
         return {"call": None, "dsp": None, "cmsis_nn": None}
     cmsis_nn = _cmsis_nn_call(graph, plan, index, node, symbols) if kernels == "cmsis_nn" else None
     return {"call": None if cmsis_nn else _portable_call(graph, plan, index, node, symbols),
-            "dsp": _dsp_call(graph, plan, index, node, symbols, optimize, alone) if kernels == "own" else None,
+            "dsp": _dsp_call(graph, plan, index, node, symbols, goal) if kernels == "own" else None,
             "cmsis_nn": cmsis_nn}
 
 
@@ -186,12 +176,10 @@ def _cmsis_nn_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node,
 
 
 def _dsp_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str],
-              optimize: Goal, alone: frozenset[str]) -> _Call | None:
-    form = OPS[node.op].dsp(graph, node, optimize)
+              goal: Goal) -> _Call | None:
+    form = OPS[node.op].dsp(graph, node, goal)
     if form is None:
         return None
-    if node.name in alone:
-        form = replace(form, inline=True)
     members, tables = _params(f"node_{index}", node, form.params)
     arguments = [f"&node_{index}_params", *([f"node_{index}_params.layout"] if form.inline else [])]
     arguments += [symbols.get(t) or _pointer(graph[t], plan, True) for t in node.inputs
