@@ -135,6 +135,14 @@ def _elementwise(graph: IntGraph, node: Node, goal: Goal) -> Work:
         "elements clamped": elements * ((p.scale.act_min > -128) + (p.scale.act_max < 127))})
 
 
+def _prelu(graph: IntGraph, node: Node, goal: Goal) -> Work:
+    form = _form(graph, node, goal)
+    if form is None:
+        return _elementwise(graph, node, goal)
+    rows = int(np.prod(form.params.shape[:-1]))
+    return Work("prelu", {"calls": 1, "rows": rows, "elements": rows * form.params.shape[-1]})
+
+
 def _mean(graph: IntGraph, node: Node, goal: Goal) -> Work:
     p = OPS[node.op].prepare(graph, node).params
     if _form(graph, node, goal) is None:
@@ -203,7 +211,7 @@ def _strided_slice(graph: IntGraph, node: Node, goal: Goal) -> Work:
 COUNTERS: dict[str, Counter] = {
     "conv_2d": _conv, "depthwise_conv_2d": _conv, "fully_connected": _conv, "lstm": _lstm, "gru": _gru,
     "softmax": _softmax, "batch_matmul": _batch_matmul, "add": _elementwise, "sub": _elementwise, "mul": _elementwise,
-    "prelu": _elementwise, "mean": _mean, "sum": _mean, "tanh": _lookup, "logistic": _lookup, "quantize": _lookup,
+    "prelu": _prelu, "mean": _mean, "sum": _mean, "tanh": _lookup, "logistic": _lookup, "quantize": _lookup,
     "relu": _lookup, "relu6": _lookup, "leaky_relu": _lookup, "hard_swish": _lookup, "average_pool_2d": _pool,
     "max_pool_2d": _pool, "pad": _pad, "pad_v2": _pad, "transpose": _transpose, "concatenation": _concatenation,
     "strided_slice": _strided_slice,
