@@ -125,13 +125,12 @@ def _observation(layer: IntGraph, goal: Goal, ticks: tuple[int, int]) -> Observa
 
 def _observe(layers: Sequence[IntGraph], goal: Goal, board: Board, model: CycleModel, folder: Path,
              toolchain: str | None, tick: Tick) -> tuple[list[tuple[int, int] | None], str]:
-    """(instructions, cycles) of all layers, and the compiler. None: a layer had code for another goal in its image."""
-    images = -(-len(layers) // LAYERS_AT_ONCE)
+    """(instructions, cycles) of all layers, and the compiler. None: a layer that had code for another goal."""
+    images = _images(layers, goal)
     ticks: list[tuple[int, int] | None] = [None] * len(layers)
     compiler = ""
-    for i in range(images):
-        tick(i, images, f"image {i + 1} of {images}")
-        chosen = range(i, len(layers), images)
+    for i, chosen in enumerate(images):
+        tick(i, len(images), f"image {i + 1} of {len(images)}")
         graph, names = side_by_side(f"layers_{i}", [layers[j] for j in chosen])
         plan = plan_memory(graph, max_steps=0)  # any plan will do
         image = build_firmware(generate(graph, plan, goal), board, folder, toolchain)
@@ -141,6 +140,15 @@ def _observe(layers: Sequence[IntGraph], goal: Goal, board: Board, model: CycleM
         for j, name in zip(chosen, names, strict=True):
             ticks[j] = by_name[name] if goals[name] == goal else None
     return ticks, compiler
+
+
+def _images(layers: Sequence[IntGraph], goal: Goal) -> list[list[int]]:
+    """Which layers share an image: with "size" those of one operator, so that they share code, else all sorts."""
+    count = -(-len(layers) // LAYERS_AT_ONCE)
+    if goal == "size":
+        order = sorted(range(len(layers)), key=lambda j: layers[j].nodes[0].op)
+        return [order[i : i + LAYERS_AT_ONCE] for i in range(0, len(layers), LAYERS_AT_ONCE)]
+    return [list(range(i, len(layers), count)) for i in range(count)]
 
 
 def _ticks(graph: IntGraph, elf: Path, model: CycleModel) -> dict[str, tuple[int, int]]:
