@@ -81,6 +81,7 @@ if env.GetProjectOption("custom_outside", ""):
 env.Append(BUILDERS={"FlatImage": Builder(action=env.VerboseAction(write_flat_image, "Building $TARGET"))})
 
 program = env.BuildProgram()
+env.NoCache(program)  # the cache would bring it without its link map
 env.Depends(program, env.File(os.path.join(env.subst("$PROJECT_DIR"), linker_script)))
 flat_image = env.FlatImage(os.path.join("$BUILD_DIR", "firmware.bin"), program)
 AlwaysBuild(env.Alias("nobuild", [program, flat_image]))
