@@ -120,7 +120,8 @@ def build_firmware(
                       outside)
         run_platformio(project, environment, keep_objects=bool(outside))
     except OSError as e:
-        raise BuildError(f"Cannot write the project {project}: {e}.",
+        shutil.rmtree(project, ignore_errors=True)  # half of it would be left
+        raise BuildError(f"Cannot write the project {project}: {_reason(e)}.",
                          "Free some space or choose another --out.") from e
     except PlatformioFailure as e:
         _refuse_overflow(e.output, board)
@@ -133,6 +134,13 @@ def build_firmware(
     name = "arm-none-eabi-gcc 12.3.1 (PlatformIO stock)" if stock else f"{found.name} {found.version}"
     image = read_image(elf, flat, board.name, clock_hz, name, optimise)
     return replace(image, invoke_stack_bytes=deepest(read_call_graph(built.rglob("*.ci")), "he_model_invoke"))
+
+
+def _reason(error: OSError) -> str:
+    """Why something could not be written, in a few words: copytree collects an error of each file."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        return f"{str(error.args[0][0][2]).partition(':')[0]} ({len(error.args[0])} files)"
+    return error.strerror or str(error)
 
 
 def _macros(board: Board, clock_hz: int) -> dict[str, str | int]:

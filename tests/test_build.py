@@ -140,6 +140,21 @@ def test_image_runs_on_qemu_and_receives_while_it_computes(tmp_path, without_app
     assert 4_000_000 <= instructions <= 9_000_000
 
 
+def test_a_full_disk_is_told_in_one_line_and_leaves_no_half_project(tmp_path, without_app, monkeypatch):
+    real = shutil.copytree
+
+    def full(source, target, **options):
+        if source.name == "port":
+            raise shutil.Error([("a.c", "b.c", "[Errno 28] No space left on device: 'a.c'")] * 50)
+        return real(source, target, **options)
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with pytest.raises(BuildError, match=r"project: \[Errno 28\] No space left on device \(50 files\)\.$") as e:
+        build_firmware({"model.c": PROBE}, L552, tmp_path)
+    assert "Free some space" in e.value.hint
+    assert not (tmp_path / "project").exists()
+
+
 BIG_CONSTANT = ("#include <stdint.h>\nextern const uint8_t big[]; const uint8_t big[600000] = {1};\n"
                 + PROBE.replace("return 7;", "port_write(big, 600000u); return 7;"))
 
