@@ -16,6 +16,7 @@ import numpy as np
 import unicorn
 from unicorn import arm_const
 
+from harembed.export.csource import kernels_of
 from harembed.harness.elf_image import read_elf
 from harembed.harness.instruction_counts import BlockCounter
 from harembed.ir.graph import IntGraph, Kind
@@ -194,10 +195,8 @@ class _Text:
 
 def kernel_sources(jobs: Sequence[Job]) -> list[Path]:
     """Both forms of every kernel and what the DSP forms share, as a firmware build takes them."""
-    names = {OPS[j.graph.nodes[0].op].prepare(j.graph, j.graph.nodes[0]).kernel for j in jobs} | {"he_patch_s8"}
-    # A fully connected layer of many rows is a convolution.
-    names.add("he_conv_2d_s8")
-    return [p for name in sorted(names) for p in sorted((FIRMWARE / "kernels").glob(f"{name}*.c"))]
+    names = {name for j in jobs for name in kernels_of(j.graph)} | {"he_patch_s8"}
+    return sorted({p for name in names for p in (FIRMWARE / "kernels").glob(f"{name}*.c")})
 
 
 def build_host(folder: Path, text: str, sources: Sequence[Path], *command: str) -> Path:

@@ -123,6 +123,16 @@ HE_ALWAYS_INLINE int32_t he_smlatt(uint32_t a, uint32_t b, int32_t sum)
     return he_smlabb(a >> 16, b >> 16, sum);
 }
 
+HE_ALWAYS_INLINE int32_t he_smlabt(uint32_t a, uint32_t b, int32_t sum)
+{
+    return he_smlabb(a, b >> 16, sum);
+}
+
+HE_ALWAYS_INLINE int32_t he_smlatb(uint32_t a, uint32_t b, int32_t sum)
+{
+    return he_smlabb(a >> 16, b, sum);
+}
+
 HE_ALWAYS_INLINE int32_t he_smlad(uint32_t a, uint32_t b, int32_t sum)
 {
     const int32_t low = (int16_t)a * (int16_t)b;
@@ -235,6 +245,21 @@ HE_ALWAYS_INLINE void he_smlad_to(int32_t *sum, uint32_t a, uint32_t b)
 HE_ALWAYS_INLINE int32_t he_smlad_first(uint32_t a, uint32_t b, int32_t start)
 {
     return he_smlad(a, b, start);
+}
+
+HE_ALWAYS_INLINE int32_t he_smlatb_first(uint32_t a, uint32_t b, int32_t start)
+{
+    return he_smlatb(a, b, start);
+}
+
+HE_ALWAYS_INLINE void he_smlabt_to(int32_t *sum, uint32_t a, uint32_t b)
+{
+    *sum = he_smlabt(a, b, *sum);
+}
+
+HE_ALWAYS_INLINE void he_smlatb_to(int32_t *sum, uint32_t a, uint32_t b)
+{
+    *sum = he_smlatb(a, b, *sum);
 }
 
 HE_ALWAYS_INLINE uint32_t he_next_word(const uint32_t **from)
@@ -495,6 +520,26 @@ HE_ALWAYS_INLINE int32_t he_smlad_first(uint32_t a, uint32_t b, int32_t start)
     int32_t result;
     __asm__ volatile("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(start));
     return result;
+}
+
+/* As he_smlad_first: start + a.high * b.low. */
+HE_ALWAYS_INLINE int32_t he_smlatb_first(uint32_t a, uint32_t b, int32_t start)
+{
+    int32_t result;
+    __asm__ volatile("smlatb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(start));
+    return result;
+}
+
+/* *sum += a.low * b.high; the sum wraps. */
+HE_ALWAYS_INLINE void he_smlabt_to(int32_t *sum, uint32_t a, uint32_t b)
+{
+    __asm__ volatile("smlabt %0, %1, %2, %0" : "+r"(*sum) : "r"(a), "r"(b));
+}
+
+/* *sum += a.high * b.low; the sum wraps. */
+HE_ALWAYS_INLINE void he_smlatb_to(int32_t *sum, uint32_t a, uint32_t b)
+{
+    __asm__ volatile("smlatb %0, %1, %2, %0" : "+r"(*sum) : "r"(a), "r"(b));
 }
 
 /* The word at *from, which then points behind it. */

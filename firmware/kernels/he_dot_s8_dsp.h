@@ -45,6 +45,8 @@ typedef struct {
     int32_t a0, a1, a2, a3, b0, b1, b2, b3;
 } he_sums;
 
+#include "he_tile_s8_asm.h"
+
 /* The weights of a pair of taps for two channels. */
 HE_ALWAYS_INLINE he_words he_tile_s8_weights(int32_t layout, const uint32_t **w)
 {
@@ -106,6 +108,11 @@ HE_ALWAYS_INLINE void he_tile_s8_step(int channels, int32_t layout, he_sums *s, 
 HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t unroll, int32_t pairs, int32_t a,
                                          int32_t b, const uint32_t *x, const uint32_t **weights)
 {
+#if HE_TILE_S8_ASM
+    if (channels == 2) {
+        return he_tile_s8_two(layout, unroll, pairs, a, b, x, weights);
+    }
+#endif
     const uint32_t *w = *weights;
     if (unroll == 8 && pairs <= 8) {
         HE_FREE_REGISTERS(); /* in straight code the compiler would keep the caller's addresses, not the sums */

@@ -23,6 +23,7 @@ from harembed.ir.ops.conv import (
     output_plane,
 )
 from harembed.ir.ops.conv_dsp import conv_dsp, conv_scratch_bytes
+from harembed.ir.ops.depthwise_3x3_dsp import depthwise_3x3_dsp, strips_bytes, takes_3x3
 from harembed.ir.ops.depthwise_dsp import depthwise_dsp
 from harembed.ir.ops.windows import taps
 
@@ -88,14 +89,18 @@ class DepthwiseConv2D(Op):
         return Prepared("he_depthwise_conv_2d_s8", params)
 
     def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
-        x, w = graph[node.inputs[0]], graph[node.inputs[1]]
-        return conv_scratch_bytes(w.shape[1] * w.shape[2], 1) if x.shape[3] == 1 else 0
+        p = self.prepare(graph, node).params
+        if p.input_c == 1:
+            return conv_scratch_bytes(p.filter_h * p.filter_w, 1)
+        return strips_bytes(p) if takes_3x3(p) else 0
 
     def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
         p = self.prepare(graph, node).params
         weights, bias = constant_weights(graph, node)
         if p.input_c == 1:
             return conv_dsp(_as_convolution(p), weights.transpose(3, 1, 2, 0), bias, goal)
+        if takes_3x3(p):
+            return depthwise_3x3_dsp(p, weights, bias, goal)
         return depthwise_dsp(p, weights, bias, goal) if p.depth_multiplier == 1 else None
 
     def reference(self, params: DepthwiseConv2DParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
@@ -156,5 +161,8 @@ DepthwiseConv2D.CASES = (
     DepthwiseConv2D.case("no_bias", 1, 9, 4, 1, 1, 3, bias=False),
     DepthwiseConv2D.case("one_channel_many_filters", 8, 6, 1, 7, 3, 3, _same),
     DepthwiseConv2D.case("seven_sensors_stride_beyond_kernel", 1, 23, 7, 1, 1, 2, Conv2DAttrs((1, 3))),
+    DepthwiseConv2D.case("square_same", 7, 5, 6, 1, 3, 3, _same),
+    DepthwiseConv2D.case("square_valid", 6, 7, 9, 1, 3, 3, zero_points=(127, -128)),
+    DepthwiseConv2D.case("square_saturating", 4, 4, 4, 1, 3, 3, Conv2DAttrs(padding="same"), (-128, 127), (0.5, 0.01)),
     DepthwiseConv2D.case("square_stride2", 9, 8, 8, 1, 3, 3, Conv2DAttrs((2, 2), padding="same", activation="relu6")),
 )

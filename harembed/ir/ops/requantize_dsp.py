@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harembed.ir.fixedpoint import requantize
+
 UPWARD, AWAY, TWICE = range(3)  # HE_UPWARD, HE_AWAY, HE_TWICE
 MAX_RIGHT_SHIFT = 22  # 128 * 2^22 and the halves stay within int32
 
@@ -109,34 +111,46 @@ def requantize_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero
     bias64 = np.zeros(len(w), np.int64) if bias is None else bias.astype(np.int64)
     low, high = reach(w, bias64, input_zero_point)
     largest = np.maximum(np.abs(low), np.abs(high))
+    settled, result = _settled(low, high, multiplier, shift, output_zero_point, act_min, act_max)
     right = -shift.astype(np.int64)
-    # A channel whose results all round to the zero_point is that of weights 0: its shift may be far from the others'.
-    y_largest = (largest * multiplier.astype(np.int64) >> 31) + 1 if (largest < 2**31).all() else largest
-    silent = (multiplier == 0) | ((right >= 1) & (y_largest + 1 < np.left_shift(1, np.clip(right - 1, 0, 40))))
+    right_shift = max(1, int(right[~settled].max(initial=0)) + 1)
+    right = np.where(settled, right_shift - 1, right)
     form = TWICE
-    right_shift = max(1, int(right[~silent].max(initial=0)) + 1)
-    right = np.where(silent, right_shift - 1, right)
     d = right_shift - right
     s = d + 1
-    if right_shift <= MAX_RIGHT_SHIFT and s.max() <= 31 and (largest * (1 << s) < 2**31)[~silent].all():
+    if right_shift <= MAX_RIGHT_SHIFT and s.max() <= 31 and (largest * (1 << s) < 2**31)[~settled].all():
         first_half = np.where(right >= 1, 1 << (d - 1), 0)
         rounding = (1 << (right_shift - 1)) + first_half + (output_zero_point << right_shift)
-        z_largest = np.where(silent, 0, (largest << s) * multiplier.astype(np.int64) >> 32) + 1
-        if (z_largest + np.abs(rounding) + (1 << d) < 2**31).all():
-            if act_min >= output_zero_point or (low >= 0).all():
+        z_largest = ((largest << s) * multiplier.astype(np.int64) >> 32) + 1
+        if (z_largest + np.abs(rounding) + (1 << d) < 2**31)[~settled].all():
+            if act_min >= output_zero_point or (low >= 0)[~settled].all():
                 form = UPWARD
             elif (right >= 1).all():
                 form = AWAY
     if form == TWICE:
         return Channels(RequantizeS8(TWICE, 0, 1, output_zero_point, act_min, act_max), w.astype(np.int32),
                         _words(bias64 - input_zero_point * w.sum(axis=1), multiplier, np.zeros(len(w)), shift))
-    w[silent], bias64[silent] = 0, 0
+    w[settled], bias64[settled] = 0, 0
     start = bias64 - input_zero_point * w.sum(axis=1)
     shifted = shift_weights and bool((np.abs(w).max(axis=1) << s <= 2**15 - 1).all())
     if shifted:
         w, start = w << s[:, np.newaxis], start << s
     return Channels(RequantizeS8(form, int(shifted), right_shift, output_zero_point, act_min, act_max),
-                    w.astype(np.int32), _words(start, np.where(silent, 0, multiplier), rounding, s))
+                    w.astype(np.int32), _words(start, np.where(settled, 0, multiplier),
+                                               np.where(settled, result << right_shift, rounding), s))
+
+
+def _settled(low: np.ndarray, high: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, zero_point: int,
+             act_min: int, act_max: int) -> tuple[np.ndarray, np.ndarray]:
+    """Channels that yield the same whatever the input (bool [O]), and what they yield.
+
+    Training leaves many such: weights of zero, or a bias that saturates. Their multipliers may be far from the
+    others', so they must not decide the form of the layer; sum 0 with multiplier 0 serves them.
+    """
+    ends = [requantize(sums, multiplier, shift, zero_point, act_min, act_max, np.int64) for sums in (low, high)]
+    # Requantisation never falls as the sum grows, as long as nothing wraps.
+    monotonic = np.maximum(np.abs(low), np.abs(high)) << np.maximum(shift, 0).astype(np.int64) < 2**31
+    return (multiplier == 0) | ((ends[0] == ends[1]) & (monotonic | (low == high))), ends[1]
 
 
 def _words(bias: np.ndarray, multiplier: np.ndarray, rounding: np.ndarray, shift: np.ndarray) -> np.ndarray:
