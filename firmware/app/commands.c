@@ -80,7 +80,7 @@ static bool prepare(const he_frame *request, he_frame *answer)
 {
     const bool any = he_window_is(true) || he_window_is(false);
     if (!any || he_window_missing() > 0) {
-        fail(answer, HE_E_WINDOW_INCOMPLETE, request, any ? he_window_missing() : HE_WINDOW_BYTES);
+        fail(answer, HE_E_WINDOW_INCOMPLETE, request, any ? he_window_missing() : HE_MODEL_INPUT_BYTES);
         return false;
     }
     he_model_reset();

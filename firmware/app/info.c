@@ -121,7 +121,7 @@ static void put_model(page *p, const he_model_info *model)
     put_line(p, "generator", model->generator);
     put_line(p, "backend", model->backend);
     put_numbers(p, "arena_bytes", 1, (const uint32_t[]){model->arena_bytes});
-    put_numbers(p, "window_bytes", 1, (const uint32_t[]){HE_WINDOW_BYTES});
+    put_numbers(p, "window_bytes", 1, (const uint32_t[]){HE_MODEL_INPUT_BYTES});
     const he_input_spec *spec = model->input_spec;
     if (spec != 0) {
         put_numbers(p, "raw", 3, (const uint32_t[]){spec->window, spec->raw_channels, spec->channels});

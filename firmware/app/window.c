@@ -3,7 +3,7 @@
 
 #include "he_input.h"
 
-_Alignas(8) static uint8_t window[HE_WINDOW_BYTES];
+_Alignas(8) static uint8_t window[HE_MODEL_INPUT_BYTES];
 static uint32_t loaded;
 static bool started;
 static bool is_raw;
@@ -60,7 +60,7 @@ uint32_t he_window_loaded(void)
 
 uint32_t he_window_missing(void)
 {
-    return (is_raw ? he_window_raw_bytes() : HE_WINDOW_BYTES) - loaded;
+    return (is_raw ? he_window_raw_bytes() : HE_MODEL_INPUT_BYTES) - loaded;
 }
 
 void he_window_append(const uint8_t *bytes, uint32_t count)

@@ -12,21 +12,6 @@
 
 #include "model.h"
 
-#ifdef HE_MODEL_INPUT_4_BYTES
-#error "window.h sums up at most four inputs"
-#endif
-#ifndef HE_MODEL_INPUT_1_BYTES
-#define HE_MODEL_INPUT_1_BYTES 0U
-#endif
-#ifndef HE_MODEL_INPUT_2_BYTES
-#define HE_MODEL_INPUT_2_BYTES 0U
-#endif
-#ifndef HE_MODEL_INPUT_3_BYTES
-#define HE_MODEL_INPUT_3_BYTES 0U
-#endif
-#define HE_WINDOW_BYTES \
-    (HE_MODEL_INPUT_0_BYTES + HE_MODEL_INPUT_1_BYTES + HE_MODEL_INPUT_2_BYTES + HE_MODEL_INPUT_3_BYTES)
-
 /* Bytes of a raw window: int16 [window, raw_channels]. 0 if the model does not start at raw samples. */
 uint32_t he_window_raw_bytes(void);
 

@@ -100,6 +100,27 @@ HE_ALWAYS_INLINE void he_matmul_widen_two(const he_matmul_vectors *v, uint32_t *
     he_put_two(to, he_sxtab16_ror8(centre, b0), he_sxtab16_ror8(centre, b1));
 }
 
+/* The one channel there is. */
+HE_ALWAYS_INLINE void he_matmul_one_channel(const he_batch_matmul_s8_dsp_params *p, const int8_t *c, int8_t *y,
+                                            const uint32_t *tile, uint32_t *weights)
+{
+    const he_matmul_vectors *const w = &p->channels;
+    const uint32_t centre = he_pair(-w->zero_point, -w->zero_point);
+    const int32_t n = p->positions.output_stride;
+    uint32_t *to = weights;
+    for (int32_t left = p->depth; left > 0; left -= 4) {
+        const uint32_t bytes = he_matmul_terms(w, c, left < 4 ? left : 4);
+        he_put_two(&to, he_sxtab16(centre, bytes), he_sxtab16_ror8(centre, bytes));
+        c += 4 * w->depth_stride;
+    }
+    const uint32_t *from = weights;
+    const he_sums s = he_tile_s8_taps(1, HE_WEIGHTS_16, 4, (p->depth + 3) / 4 * 2, 0, 0, tile, &from);
+    y[0] = he_scale_s8_sum(&p->scale, s.a0);
+    y[n] = he_scale_s8_sum(&p->scale, s.a1);
+    y[2 * n] = he_scale_s8_sum(&p->scale, s.a2);
+    y[3 * n] = he_scale_s8_sum(&p->scale, s.a3);
+}
+
 /* Four positions, all channels; x and y stand at the first of each. */
 HE_ALWAYS_INLINE void he_matmul_tile(const he_batch_matmul_s8_dsp_params *p, const int8_t *x, const int8_t *channels,
                                      int8_t *y, uint32_t *tile)
@@ -114,6 +135,10 @@ HE_ALWAYS_INLINE void he_matmul_tile(const he_batch_matmul_s8_dsp_params *p, con
     }
     if (rest) {
         he_matmul_widen_four(v, &to, x, rest);
+    }
+    if (__builtin_constant_p(w->count) && w->count == 1) { /* where one copy serves all, two of the same are computed */
+        he_matmul_one_channel(p, channels, y, tile, weights);
+        return;
     }
     const int32_t step = w->count > 1 ? w->stride : 0, output_step = w->count > 1 ? w->output_stride : 0;
     for (int32_t channel = 0; channel < w->count; channel += 2) {
