@@ -106,7 +106,7 @@ def build(job: Job, tick: Tick) -> str:
     """firmware/, firmware.json: the image of the board, or the program of the host."""
     board = job.board
     folder = job.run.file("firmware")
-    facts: dict[str, Any] = {"board": _board(job), "backend": job.backend}
+    facts: dict[str, Any] = {"board": _board(job), "backend": job.backend, "optimize": job.optimize}
     if board.kind == "host":
         program = host_program(job.graph, job.backend, folder, job.optimize)
         facts |= {"elf": str(program.relative_to(job.run.path)), "bin": None, "toolchain": "host compiler",

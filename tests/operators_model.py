@@ -1,4 +1,4 @@
-"""A model of one layer of each operator whose kernels are measured against TFLite Micro's: tests/files/operators.tflite.
+"""A model of one layer of each operator that is measured against TFLite Micro's: tests/files/operators.tflite.
 
 `python tests/operators_model.py` writes it; `harembed compare tests/files/operators.tflite --backends own,tflm` makes
 the table. Sizes are those of human activity recognition. Each layer has inputs and an output of its own, so that the

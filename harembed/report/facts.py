@@ -15,6 +15,7 @@ LEARNED, which tell of recordings, training and search, are null there (and `mod
 from typing import Any
 
 import harembed
+from harembed.backends import BACKENDS
 from harembed.compile_job import SOURCE
 from harembed.errors import RunError
 from harembed.rundir import RunDir
@@ -69,6 +70,8 @@ KEYS: dict[str, tuple[str, str]] = {
     "candidates": ("what the search scored, by id", ""),
     "search": ("curves by epoch, chosen candidate, Pareto front", ""),
     "training": ("curves by epoch of float, float branch and QAT", ""),
+    "kernels": ("whose the image has: `text`, one line; backend, --optimize, the foreign sources with their revisions, "
+                "and the nodes that run on our portable kernels instead, with the reason", ""),
     "toolchain": ("compiler that built the image", ""),
     "build": ("path of the image inside the run folder", ""),
 }
@@ -157,9 +160,19 @@ def _firmware(run: RunDir, noise: dict[str, float]) -> dict[str, Any]:
         "memory_plan": model["memory_plan"],
         "parity": parity,
         "onnx": parity["onnx"],
+        "kernels": _kernels(firmware),
         "toolchain": firmware["toolchain"],
         "build": {"elf": firmware["elf"], "bin": firmware["bin"]},
     }
+
+
+def _kernels(firmware: dict[str, Any]) -> dict[str, Any]:
+    outside, fallbacks = firmware.get("outside") or {}, firmware.get("fallbacks") or {}
+    goal = f", --optimize {firmware['optimize']}" if firmware["backend"] == "own" else ""
+    sources = [f"{s['title']} {s['revision'][:12]}" for s in outside.values() if s["revision"]]
+    text = ", ".join([f"{BACKENDS[firmware['backend']].title}{goal}", *sources])
+    return {"text": text, "backend": firmware["backend"], "optimize": firmware["optimize"], "sources": outside,
+            "fallbacks": fallbacks}
 
 
 def _interface(graph: dict[str, Any]) -> dict[str, Any]:

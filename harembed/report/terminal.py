@@ -46,6 +46,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
         rows.append(("", f"{facts['invoke_stack_bytes']:,} bytes can he_model_invoke() take", "invoke_stack_bytes"))
     if facts["flash_bytes"] is not None:
         rows.append(("flash", f"{facts['flash_bytes']:,} of {facts['board']['flash_bytes']:,} bytes", "flash_bytes"))
+    rows.append(("kernels", escape(facts["kernels"]["text"]), ""))
     if facts["instructions"] is not None:
         rows.append(("one inference", f"{facts['instructions']:,} instructions", "instructions"))
     if cycles is not None:

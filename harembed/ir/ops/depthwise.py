@@ -163,6 +163,6 @@ DepthwiseConv2D.CASES = (
     DepthwiseConv2D.case("seven_sensors_stride_beyond_kernel", 1, 23, 7, 1, 1, 2, Conv2DAttrs((1, 3))),
     DepthwiseConv2D.case("square_same", 7, 5, 6, 1, 3, 3, _same),
     DepthwiseConv2D.case("square_valid", 6, 7, 9, 1, 3, 3, zero_points=(127, -128)),
-    DepthwiseConv2D.case("square_saturating", 4, 4, 4, 1, 3, 3, Conv2DAttrs(padding="same"), (-128, 127), (0.5, 0.01)),
+    DepthwiseConv2D.case("square_saturating", 4, 4, 4, 1, 3, 3, _same, (-128, 127), (0.5, 0.01)),
     DepthwiseConv2D.case("square_stride2", 9, 8, 8, 1, 3, 3, Conv2DAttrs((2, 2), padding="same", activation="relu6")),
 )

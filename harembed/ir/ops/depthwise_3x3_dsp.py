@@ -1,4 +1,4 @@
-"""depthwise_conv_2d of 3 x 3 taps with stride 1 for the DSP instructions: packed weights of he_depthwise_3x3_s8_dsp."""
+"""depthwise_conv_2d of 3 x 3 taps with stride 1 for the DSP instructions: weights of he_depthwise_3x3_s8_dsp."""
 
 from dataclasses import dataclass
 from typing import Any
