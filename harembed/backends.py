@@ -89,9 +89,9 @@ BACKENDS: dict[BackendName, Backend] = {
     "cmsis_nn": Backend("CMSIS-NN, called directly", lambda graph, goal: generate(graph, kernels="cmsis_nn"),
                         lambda graph: memory_plan(graph, "cmsis_nn"), _cmsis_nn_outside, _cmsis_nn_fallbacks,
                         ("cmsis_nn",)),
-    "tflm": Backend("TFLite Micro with CMSIS-NN", lambda graph, goal: generate_tflm(graph), plan_memory,
-                    _tflm_outside, libraries=("cmsis_nn", "tflm", "flatbuffers", "gemmlowp", "ruy"),
-                    places_tensors=True),
+    "tflm": Backend("TFLite Micro with CMSIS-NN", lambda graph, goal: generate_tflm(graph),
+                    lambda graph: plan_memory(graph, in_place=False), _tflm_outside,
+                    libraries=("cmsis_nn", "tflm", "flatbuffers", "gemmlowp", "ruy"), places_tensors=True),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from harembed.backend_build import build_backend, host_program, sources_of
 from harembed.backends import backend, need_libraries
 from harembed.compile_job import INPUTS, SOURCE, CompileJob, check_fit, imported, operators_in_words, read_inputs
-from harembed.cost.memory import MemoryPlan, plan_memory
+from harembed.cost.memory import MemoryPlan
 from harembed.errors import BoardError
 from harembed.export.cbundle import bundle
 from harembed.export.onnx import write_onnx
@@ -76,8 +76,8 @@ def _layer(graph: IntGraph, index: int) -> dict[str, Any]:
 
 def _memory_plan(memory: MemoryPlan) -> dict[str, Any]:
     return {"proven": memory.proven, "buffers": [
-        {"name": b.name, "offset": memory.offsets[b.name], "nbytes": b.nbytes, "first": b.first, "last": b.last}
-        for b in memory.buffers]}
+        {"name": b.name, "in_place": b.in_place, "offset": memory.offsets[b.name], "nbytes": b.nbytes,
+         "first": b.first, "last": b.last} for b in memory.buffers]}
 
 
 def export(job: Job, tick: Tick) -> str:
@@ -110,8 +110,8 @@ def build(job: Job, tick: Tick) -> str:
     if board.kind == "host":
         program = host_program(job.graph, job.backend, folder, job.optimize)
         facts |= {"elf": str(program.relative_to(job.run.path)), "bin": None, "toolchain": "host compiler",
-                  "sections": {}, "arena_bytes": plan_memory(job.graph).arena_bytes, "ram_static_bytes": None,
-                  "flash_bytes": None, "invoke_stack_bytes": None}
+                  "sections": {}, "arena_bytes": backend(job.backend).plan(job.graph).arena_bytes,
+                  "ram_static_bytes": None, "flash_bytes": None, "invoke_stack_bytes": None}
         note = f"{program}"
     else:
         built = build_backend(job.graph, job.backend, board, folder, job.toolchain, job.optimize)

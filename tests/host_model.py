@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harembed.cost.memory import MemoryPlan
 from harembed.export.csource import generate, kernels_of
 from harembed.ir.graph import IntGraph
 
@@ -21,9 +22,10 @@ class HostModel:
     Kernels are compiled once per `objects` folder.
     """
 
-    def __init__(self, graph: IntGraph, folder: Path, objects: Path, dsp: bool = False) -> None:
+    def __init__(self, graph: IntGraph, folder: Path, objects: Path, dsp: bool = False,
+                 plan: MemoryPlan | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in generate(graph).items():
+        for name, text in generate(graph, plan).items():
             (folder / name).write_text(text)
         flags = (*FLAGS, "-DHE_DSP_EMULATION=1") if dsp else FLAGS
         kernels = [_object(kernel, objects, flags) for kernel in (*kernels_of(graph), "he_patch_s8_dsp")]

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from harembed.cost.dims import dims_of
+from harembed.cost.lifetimes import live_sets as graph_live_sets
 from harembed.cost.live_sets import live_sets, peak_bytes
 from harembed.cost.macs import parameters, total_macs
-from harembed.cost.memory import live_sets as graph_live_sets
 from harembed.cost.memory import plan_memory
 from harembed.export.lower import lower
 from harembed.ir.ops import OPS

@@ -11,6 +11,7 @@ import pytest
 from host_model import HostModel
 from random_cases import KINDS
 
+from harembed.cost.memory import MemoryPlan
 from harembed.export.oracles import run_tflm
 from harembed.export.tflite import write_tflite
 from harembed.export.tflite_import import read_tflite
@@ -22,6 +23,7 @@ from harembed.ir.ops.base import Op
 PER_KIND = 12
 WINDOWS = 4
 DSP_KINDS = [kind for kind in KINDS if type(OPS[kind]).dsp is not Op.dsp]
+IN_PLACE = [op for op in OPS if type(OPS[op]).in_place is not Op.in_place]
 
 
 def joined(graphs: list[IntGraph]) -> IntGraph:
@@ -69,3 +71,33 @@ def test_tflm_computes_the_same(kind: str) -> None:
 def test_generated_c_computes_the_same(kind: str, dsp: bool, tmp_path) -> None:
     graph, inputs, expected = computed(kind)
     assert first_difference(graph, HostModel(graph, tmp_path / "model", tmp_path, dsp).run(*inputs), expected) is None
+
+
+def laid_out(graph: IntGraph, choice: int) -> MemoryPlan:
+    """Memory for everything, but each output lies over an input wherever its operator allows that: over the first of
+    such inputs (0) or the last (-1)."""
+    offsets: dict[str, int] = {}
+    for name in (*graph.inputs, *graph.outputs):
+        offsets[name] = sum(-(-graph[other].nbytes // 4) * 4 for other in offsets)
+    for node in graph.nodes:
+        hosts = [node.inputs[at] for at in OPS[node.op].in_place(graph, node) if node.inputs[at] in offsets]
+        if hosts:
+            offsets[node.outputs[0]] = offsets[hosts[choice]]
+    arena_bytes = max(offset + graph[name].nbytes for name, offset in offsets.items())
+    return MemoryPlan(offsets, (), arena_bytes, arena_bytes, False)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc on PATH")
+@pytest.mark.parametrize("op, choice, dsp", [
+    (op, choice, dsp) for op in IN_PLACE for choice in ((0, -1) if op in ("add", "sub", "mul") else (0,))
+    for dsp in (False, True) if op in DSP_KINDS or not dsp])
+def test_generated_c_computes_in_place(op: str, choice: int, dsp: bool, tmp_path) -> None:
+    """All cases of an operator that says its kernels can, over its own inputs."""
+    rng = np.random.default_rng([23, *op.encode()])
+    graphs = [case.build(rng) for case in OPS[op].CASES]
+    graph = joined(graphs + [KINDS[op](rng).build(rng) for _ in range(PER_KIND) if op in KINDS])
+    plan = laid_out(graph, choice)
+    assert len({plan.offsets[name] for name in graph.outputs} & {plan.offsets[name] for name in graph.inputs}) > 6
+    inputs = [rng.integers(-128, 128, (WINDOWS, *graph[name].shape[1:])).astype(np.int8) for name in graph.inputs]
+    actual = HostModel(graph, tmp_path / "model", tmp_path, dsp, plan).run(*inputs)
+    assert first_difference(graph, actual, Interpreter(graph).run(*inputs)) is None

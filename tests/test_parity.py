@@ -85,7 +85,10 @@ def test_the_board_image_is_equal_and_uses_the_planned_memory(network, defines, 
     image = build_firmware(generate(graph), board, tmp_path, "gcc", defines=defines)
     assert_equal(graph, raw, harness.connect(board, image.elf))
     simulation = simulate_board(image.elf, board, raw[0])
-    assert image.arena_bytes == simulation.arena_span[1] == plan_memory(graph).arena_bytes
+    plan = plan_memory(graph)
+    assert image.arena_bytes == simulation.arena_span[1] == plan.arena_bytes
+    # Two softmaxes, two sums, a tanh and a product.
+    assert sum(len(b.in_place) for b in plan.buffers) == (6 if graph.name == "tinyhar" else 0)
 
 
 @pytest.mark.qemu

@@ -1,8 +1,9 @@
 """Bytes that are live while each operator of a network runs.
 
 Zhou et al., eq. 12: mem(op) = mem(input) + mem(output) + extra(op), extra(op) being its scratch. The peak is the
-largest over all operators; eq. 13 punishes it. The operators are those that export/lower.py emits, so for a derived
-network the peak equals the planner's lower bound (cost/memory.py) exactly, which a test holds.
+largest over all operators; eq. 13 punishes it. The operators are those that export/lower.py emits, and what they
+compute in place needs no memory of its own, so for a derived network the peak equals the planner's lower bound
+(cost/memory.py) exactly, which a test holds.
 """
 
 from collections.abc import Callable
@@ -59,23 +60,23 @@ def _tinyhar_tail(t: TinyHarTailDims) -> list[Number]:
         x + 2 * x + projection,  # key, beside the query
         x + 3 * x + projection,  # value
         x + 3 * x + scores + matmul_scratch_bytes(t.sensors, t.sensors, t.filters),  # keys times queries
-        2 * x + 2 * scores,  # softmax, beside the values
+        2 * x + scores,  # softmax, in place, beside the values
         2 * x + x + scores + matmul_scratch_bytes(t.sensors, t.filters, t.sensors),  # weights times values
-        x + 2 * x,  # residual sum
+        x + x,  # residual sum, in place
     ]
     fusion = x + steps + conv_scratch_bytes(t.sensors, t.filters)
     # fusion, reshape (a view), LSTM
     recurrent = [fusion, steps, steps + steps + lstm_scratch_bytes(t.hidden, t.hidden)]
     aggregation = [
         steps + steps + dense_scratch_bytes(t.length, t.hidden),  # fc_1
-        steps + 2 * steps,  # tanh
+        steps + steps,  # tanh, in place
         steps + steps + t.length + dense_scratch_bytes(t.length, t.hidden),  # fc_2
         steps + t.length,  # reshape (a view)
-        steps + 2 * t.length,  # softmax over time
+        steps + t.length,  # softmax over time, in place
         steps + t.length + t.hidden + matmul_scratch_bytes(1, t.hidden, t.length),  # weighted sum
-        steps + 2 * t.hidden,  # times gamma
+        steps + t.hidden,  # times gamma, in place
         steps + t.hidden,  # reshape (a view)
         steps + 2 * t.hidden,  # last step
-        3 * t.hidden,  # sum of both
+        2 * t.hidden,  # sum of both, in place
     ]
     return [*attention, *recurrent, *aggregation, t.hidden + t.classes + dense_scratch_bytes(1, t.hidden)]

@@ -1,35 +1,26 @@
-"""Where every tensor lies in the arena: lifetimes, a lower bound, and an exact plan.
+"""Where every buffer lies in the arena: a lower bound, and an exact plan.
 
-All buffers of a graph share one static arena. A buffer is live from the node that writes it to the last one
-that reads it; inputs from before the first node, outputs until after the last, states always, a kernel's
-scratch during its node. Two buffers that are live together must not overlap. The largest sum of live bytes
-at any node is a lower bound of every plan, which some greedy placement mostly reaches; where none does, branch
+All buffers of a graph share one static arena; two that are live together must not overlap. The largest sum of live
+bytes at any node is a lower bound of every plan, which some greedy placement mostly reaches; where none does, branch
 and bound finds the best plan and proves it for graphs of the size that fit a microcontroller.
+
+An output that can be computed in place makes every live set smaller or leaves it as it is, whichever input it lies
+over, since those are of one size. So the bound counts all of them in place, and no plan can go below it, whatever is
+shared. To share is not always to pack best, though: where sharing all does not reach the bound, other choices of
+inputs, and none, are tried, too.
 """
 
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice, product
 
-from harembed.ir.graph import IntGraph, Kind
-from harembed.ir.ops import OPS
+from harembed.cost.lifetimes import Buffer, in_place_choices, lifetimes, live_bytes, owners, scratch_sizes
+from harembed.ir.graph import IntGraph
 
 ALIGNMENT = 4  # bytes; word loads of int8 data stay aligned at the start of each tensor
-
-_IN_ARENA = (Kind.INPUT, Kind.OUTPUT, Kind.ACTIVATION, Kind.STATE)
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """A piece of the arena. `first` and `last` are node indices, both included; -1 is before the first node."""
-
-    name: str  # of the tensor; "<node>#scratch" for scratch
-    nbytes: int
-    first: int
-    last: int
-
-    def overlaps(self, other: "Buffer") -> bool:
-        return self.first <= other.last and other.first <= self.last
+TRIES = 2000  # greedy placements of one sharing
+MOST_SHARINGS = 64  # that are tried
 
 
 @dataclass(frozen=True)
@@ -38,7 +29,8 @@ class MemoryPlan:
 
     Attributes
     ----------
-    offsets : tensor or scratch name -> byte; a view has the offset of what it views
+    offsets : tensor or scratch name -> byte; a view has the offset of what it views, an output that is computed in
+        place that of the input
     buffers : what was placed, in order of first use
     arena_bytes : size of the arena, inputs and outputs included
     lower_bound_bytes : the largest live set; no plan can be smaller
@@ -56,75 +48,70 @@ class MemoryPlan:
         return self.arena_bytes - self.lower_bound_bytes
 
 
-def views(graph: IntGraph) -> dict[str, str]:
-    """Tensors that share the storage of another (outputs of reshape and its kin): name -> root tensor."""
-    root: dict[str, str] = {}
-    for node in graph.nodes:
-        if OPS[node.op].view and graph[node.inputs[0]].kind is not Kind.CONSTANT:
-            source = node.inputs[0]
-            root[node.outputs[0]] = root.get(source, source)
-    return root
-
-
-def lifetimes(graph: IntGraph, scratch_bytes: Mapping[str, int] | None = None) -> tuple[Buffer, ...]:
-    """All buffers of a graph with their lifetimes, in order of first use; scratch_bytes as for plan_memory."""
-    root = views(graph)
-    end = len(graph.nodes)
-    first: dict[str, int] = {}
-    last: dict[str, int] = {}
-    for name in (*graph.inputs, *(t.name for t in graph.of_kind(Kind.STATE))):
-        first[name] = last[name] = -1
-    scratch: list[Buffer] = []
-    for i, node in enumerate(graph.nodes):
-        for name in node.inputs:
-            if name and graph[name].kind in _IN_ARENA:
-                last[root.get(name, name)] = i
-        for name in node.outputs:
-            owner = root.get(name, name)
-            first.setdefault(owner, i)
-            last[owner] = i
-        op = OPS[node.op]
-        if scratch_bytes is None:
-            nbytes = max(op.prepare(graph, node).scratch_bytes, op.dsp_scratch_bytes(graph, node))
-        else:
-            nbytes = scratch_bytes.get(node.name, 0)
-        if nbytes:
-            scratch.append(Buffer(f"{node.name}#scratch", nbytes, i, i))
-    for name in graph.outputs:
-        last[root.get(name, name)] = end
-    for spec in graph.of_kind(Kind.STATE):
-        last[spec.name] = end
-    tensors = [Buffer(name, graph[name].nbytes, first[name], last[name]) for name in first]
-    return tuple(sorted([*tensors, *scratch], key=lambda b: (b.first, b.last, b.name)))
-
-
-def live_sets(graph: IntGraph) -> list[int]:
-    """Bytes that are live while each node runs: eq. 12 of Zhou et al. (input + output + extra), and whatever
-    else must survive the node."""
-    return _live_sets(graph, lifetimes(graph))
-
-
-def _live_sets(graph: IntGraph, buffers: tuple[Buffer, ...]) -> list[int]:
-    return [sum(b.nbytes for b in buffers if b.first <= i <= b.last) for i in range(len(graph.nodes))]
-
-
-def plan_memory(graph: IntGraph, max_steps: int = 200_000,
-                scratch_bytes: Mapping[str, int] | None = None) -> MemoryPlan:
+def plan_memory(graph: IntGraph, max_steps: int = 200_000, scratch_bytes: Mapping[str, int] | None = None,
+                in_place: bool = True) -> MemoryPlan:
     """Place all buffers in the smallest arena.
 
     Parameters
     ----------
     max_steps : int    placements that branch and bound may try before the best plan found is returned unproven
     scratch_bytes : {node name: bytes}    working memory of other kernels than this project's; None asks the operators
+    in_place : bool    whether outputs may lie over inputs; only this project's kernels are known to allow it
     """
-    buffers = lifetimes(graph, scratch_bytes)
-    bound = max(_live_sets(graph, buffers), default=0)
-    least = _aligned_bound(buffers)
-    best, proven = _branch_and_bound(buffers, _reorder(buffers, least), least, max_steps)
-    offsets = dict(zip((b.name for b in buffers), best, strict=True))
-    for view, source in views(graph).items():
-        offsets[view] = offsets[source]
-    return MemoryPlan(offsets, buffers, _extent(buffers, best), bound, proven)
+    scratch = scratch_sizes(graph) if scratch_bytes is None else scratch_bytes
+    choices = in_place_choices(graph) if in_place else {}
+    sharings, complete = _sharings(choices)
+    variants = [lifetimes(graph, scratch, over) for over in sharings]
+    bound = max(live_bytes(len(graph.nodes), variants[0]), default=0)
+    chosen, best, proven = _best(variants, _aligned_bound(variants[0]), max_steps, complete)
+    offsets = dict(zip((b.name for b in variants[chosen]), best, strict=True))
+    for tensor, owner in owners(graph, sharings[chosen]).items():
+        offsets[tensor] = offsets[owner]
+    return MemoryPlan(offsets, variants[chosen], _extent(variants[chosen], best), bound, proven)
+
+
+def _sharings(choices: Mapping[str, tuple[str, ...]]) -> tuple[list[dict[str, str]], bool]:
+    """Which outputs lie over which input: all, each over its first; then other combinations, at last none.
+
+    Returns
+    -------
+    ({output: input}, ...), whether these are all combinations
+    """
+    every = product(*((*hosts, None) for hosts in choices.values()))
+    combinations = list(islice(every, MOST_SHARINGS))
+    complete = next(every, None) is None
+    if not complete:
+        combinations.append((None,) * len(choices))
+    return [{output: host for output, host in zip(choices, hosts, strict=True) if host is not None}
+            for hosts in combinations], complete
+
+
+def _best(variants: list[tuple[Buffer, ...]], least: int, max_steps: int,
+          complete: bool) -> tuple[int, list[int], bool]:
+    """(the variant with the smallest plan, its offsets, whether no plan of any variant is smaller).
+
+    Parameters
+    ----------
+    least : what no variant can go below
+    complete : whether there are no more variants
+    """
+    chosen, best = 0, _reorder(variants[0], least, TRIES)
+    for i, buffers in enumerate(variants[1:], 1):
+        if _extent(variants[chosen], best) <= least:
+            break
+        placed = _reorder(buffers, least, TRIES // len(variants))
+        if _extent(buffers, placed) < _extent(variants[chosen], best):
+            chosen, best = i, placed
+    proven = complete
+    for i, buffers in enumerate(variants):
+        peak = _extent(variants[chosen], best)
+        if peak <= least:
+            return chosen, best, True
+        better, finished = _branch_and_bound(buffers, peak, least, max_steps // len(variants))
+        proven = proven and finished
+        if better is not None:
+            chosen, best = i, better
+    return chosen, best, proven or _extent(variants[chosen], best) <= least
 
 
 def _aligned_bound(buffers: tuple[Buffer, ...]) -> int:
@@ -164,7 +151,7 @@ def _greedy(buffers: tuple[Buffer, ...], order: list[int]) -> list[int]:
     return offsets
 
 
-def _reorder(buffers: tuple[Buffer, ...], bound: int, tries: int = 2000) -> list[int]:
+def _reorder(buffers: tuple[Buffer, ...], bound: int, tries: int) -> list[int]:
     """Place greedily, and let whoever ends on top come earlier next time: long networks, whose orders are too many to
     try, mostly reach the bound so, which proves them."""
     rng = random.Random(0)
@@ -182,9 +169,9 @@ def _reorder(buffers: tuple[Buffer, ...], bound: int, tries: int = 2000) -> list
     return best
 
 
-def _branch_and_bound(buffers: tuple[Buffer, ...], best: list[int], bound: int,
-                      max_steps: int) -> tuple[list[int], bool]:
-    """Improve on `best`, or prove that it cannot be improved.
+def _branch_and_bound(buffers: tuple[Buffer, ...], peak: int, bound: int,
+                      max_steps: int) -> tuple[list[int] | None, bool]:
+    """(the best plan that is smaller than `peak`, or None; whether it, or that there is none, is proven).
 
     Buffers are placed in order of increasing offset. Then a buffer must lie above every placed one that it
     overlaps in time, so its offset is decided by the order alone, and some order yields an optimum (any plan
@@ -192,7 +179,7 @@ def _branch_and_bound(buffers: tuple[Buffer, ...], best: list[int], bound: int,
     """
     n = len(buffers)
     overlaps = [[j for j in range(n) if j != i and buffers[i].overlaps(buffers[j])] for i in range(n)]
-    peak = _extent(buffers, best)
+    best: list[int] | None = None
     steps = 0
     offsets = [-1] * n
 

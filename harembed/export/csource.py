@@ -70,7 +70,10 @@ class _CmsisNnCall:
 
 def memory_plan(graph: IntGraph, kernels: Kernels = "own") -> MemoryPlan:
     """The plan of the arena, with the scratch memory of these kernels."""
-    return plan_memory(graph, scratch_bytes=scratch_bytes(graph) if kernels == "cmsis_nn" else None)
+    if kernels == "own":
+        return plan_memory(graph)
+    # Of its elementwise functions CMSIS-NN does not say that output and input may be one.
+    return plan_memory(graph, scratch_bytes=scratch_bytes(graph), in_place=False)
 
 
 def generate(graph: IntGraph, plan: MemoryPlan | None = None, optimize: Goal = "balanced",
@@ -125,8 +128,9 @@ def _context(graph: IntGraph, plan: MemoryPlan, optimize: Goal, kernels: Kernels
     portable = _words(n["call"] for n in nodes if n["dsp"] is not None) - always
     return context | {
         "nodes": nodes, "kernels": kernels_of(graph, kernels),
-        "buffers": [{"name": b.name.replace("*/", ""), "offset": plan.offsets[b.name], "nbytes": b.nbytes,
-                     "first": b.first, "last": b.last} for b in plan.buffers],
+        "buffers": [{"name": c_text(b.name), "in_place": [c_text(name) for name in b.in_place],
+                     "offset": plan.offsets[b.name], "nbytes": b.nbytes, "first": b.first, "last": b.last}
+                    for b in plan.buffers],
         # A constant that only portable forms name would be an unused static beside the DSP forms.
         "constants": [c for c in constants if c.symbol in always],
         "portable_constants": [c for c in constants if c.symbol in portable],

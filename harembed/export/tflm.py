@@ -91,7 +91,8 @@ def arena_bound(graph: IntGraph) -> int:
 def _plan(graph: IntGraph) -> MemoryPlan:
     """Where the buffers could lie; the interpreter places them by itself."""
     graph = expanded(graph)
-    return plan_memory(graph, max_steps=0, scratch_bytes={node.name: _scratch(graph, node) for node in graph.nodes})
+    return plan_memory(graph, max_steps=0, scratch_bytes={node.name: _scratch(graph, node) for node in graph.nodes},
+                       in_place=False)
 
 
 def _enough(graph: IntGraph, plan: MemoryPlan) -> int:

@@ -63,7 +63,8 @@ KEYS: dict[str, tuple[str, str]] = {
     "latency_us": ("cycles_modelled over the clock", "estimated"),
     "clock_hz": ("as the firmware reads it back from the (simulated) clock registers", "simulated"),
     "layers": ("by node: op, output shape, MACs, bytes of weights and output, instructions, SQNR in dB", ""),
-    "memory_plan": ("buffers with offset, bytes, first and last node", "counted"),
+    "memory_plan": ("buffers with offset, bytes, first and last node, and what is computed over them in place",
+                    "counted"),
     "parity": ("windows (recorded, or given with --inputs), random (made up: full range with `seed`, the last "
                "`extremes` constant), mismatches, and each target compared with ==", "simulated"),
     "onnx": ("the QDQ export in onnxruntime: same_class of windows, max_logit_deviation in steps", "evaluated"),

@@ -84,8 +84,11 @@ def _charts(facts: dict[str, Any]) -> dict[str, Any]:
 def _labelled(buffers: list[dict[str, Any]], layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Buffers under names that fit into a picture: converters name a tensor after all that was fused into it."""
     writers = {layer["output"]: layer["name"] for layer in layers}
-    return [{**b, "name": b["name"] if len(b["name"]) <= LONGEST_LABEL else
-             writers.get(b["name"], f"{b['name'][:LONGEST_LABEL]}…")} for b in buffers]
+
+    def label(name: str) -> str:
+        return name if len(name) <= LONGEST_LABEL else writers.get(name, f"{name[:LONGEST_LABEL]}…")
+
+    return [{**b, "name": " → ".join(map(label, (b["name"], *b.get("in_place", ()))))} for b in buffers]
 
 
 def _classes(facts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -100,6 +100,15 @@ class Op:
         """Working memory of the DSP form, whatever the goal."""
         return 0
 
+    def in_place(self, graph: IntGraph, node: Node) -> tuple[int, ...]:
+        """Positions of inputs, each of the output's size, over which the output may be computed.
+
+        To be read off the kernels, portable and DSP: behind the write of an element they read neither that element of
+        such an input again nor one in front of it, and no pointer of theirs is `restrict`. Of several such inputs all
+        may lie there, as in x + x.
+        """
+        return ()
+
     def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
         """The form for cores with DSP instructions; None if the portable kernel serves them too, with this goal."""
         return None

@@ -94,6 +94,12 @@ class _Elementwise(Op):
                                  "Reshape it before.")
         return [shape]
 
+    def in_place(self, graph: IntGraph, node: Node) -> tuple[int, ...]:
+        """All kernels read both operands' element, then write *output++; an operand that is not repeated is stepped
+        through as the output is."""
+        elements = graph[node.outputs[0]].elements
+        return tuple(at for at, name in enumerate(node.inputs) if graph[name].elements == elements)
+
     def _shared(self, graph: IntGraph, node: Node) -> dict[str, Any]:
         x1, x2 = (graph[name] for name in node.inputs)
         y = graph[node.outputs[0]]

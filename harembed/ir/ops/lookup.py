@@ -54,6 +54,10 @@ class Lookup(Op):
             raise GraphError(f"Node {node.name!r}: {self.name} needs int8, got {x.dtype.value} -> {y.dtype.value}.")
         return [x.shape]
 
+    def in_place(self, graph: IntGraph, node: Node) -> tuple[int, ...]:
+        """he_lookup_s8 reads input[i], then writes output[i]."""
+        return (0,)
+
     def prepare(self, graph: IntGraph, node: Node) -> Prepared:
         return Prepared("he_lookup_s8", LookupParams(graph[node.inputs[0]].elements, self.table(graph, node)))
 

@@ -46,6 +46,11 @@ class Prelu(Op):
                              f"At most rank {RANK}; an alpha that is computed has the input's rank.")
         return [x.shape]
 
+    def in_place(self, graph: IntGraph, node: Node) -> tuple[int, ...]:
+        """Both kernels go through input and output side by side, *output++ = f(*input++, alpha). Not over alpha, some
+        of which may be needed again."""
+        return (0,)
+
     def prepare(self, graph: IntGraph, node: Node) -> Prepared:
         x, alpha = (graph[name] for name in node.inputs)
         y = graph[node.outputs[0]]

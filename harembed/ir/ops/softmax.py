@@ -67,6 +67,11 @@ class Softmax(Op):
         """An input difference times this is Q5.26; capped as in TFLite's PreprocessSoftmaxScaling."""
         return min(beta * scale * (1 << (31 - DIFF_INTEGER_BITS)), 2.0**31 - 1.0)
 
+    def in_place(self, graph: IntGraph, node: Node) -> tuple[int, ...]:
+        """Both kernels read a row for its maximum, again for its sum, and a last time element by element, just before
+        they write that one; no row reads another."""
+        return (0,)
+
     def prepare(self, graph: IntGraph, node: Node) -> Prepared:
         x = graph[node.inputs[0]]
         multiplier, shift = quantize_multiplier(self._multiplier(x.scale, node.attrs.beta))
