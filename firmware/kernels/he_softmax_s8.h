@@ -12,7 +12,8 @@ typedef struct {
     int32_t diff_min;   /* a smaller difference to the maximum counts as probability 0 */
 } he_softmax_s8_params;
 
-/* Softmax over the last axis. input and output [rows, depth], depth 1..511; output scale 1/256, zero point -128. */
+/* Softmax over the last axis. input and output [rows, depth], depth 1..511; output scale 1/256, zero point -128. Both
+ * may be the same memory. */
 void he_softmax_s8(const he_softmax_s8_params *params, const int8_t *input, int8_t *output);
 
 #endif

@@ -55,7 +55,7 @@ HE_ALWAYS_INLINE void he_softmax_s8_dsp_inline(const he_softmax_s8_dsp_params *p
 }
 
 /* The same for any params: one copy in a program. input and output [rows, depth], depth 1..511; output scale 1/256,
- * zero point -128. */
+ * zero point -128. Both may be the same memory. */
 void he_softmax_s8_dsp(const he_softmax_s8_dsp_params *params, const int8_t *input, int8_t *output);
 
 #endif

@@ -71,7 +71,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "candidates": ("what the search scored, by id", ""),
     "search": ("curves by epoch, chosen candidate, Pareto front", ""),
     "training": ("curves by epoch of float, float branch and QAT", ""),
-    "kernels": ("whose the image has: `text`, one line; backend, --optimize, the foreign sources with their revisions, "
+    "kernels": ("whose the image has: `text`, one line; backend, --optimize, foreign sources with their revisions, "
                 "and the nodes that run on our portable kernels instead, with the reason", ""),
     "toolchain": ("compiler that built the image", ""),
     "build": ("path of the image inside the run folder", ""),
