@@ -3,6 +3,8 @@
  * Depthwise convolution of 3 x 3 taps, int8, one output channel per input channel: a form for the DSP instructions,
  * equal to he_depthwise_conv_2d_s8.c bit for bit.
  *
+ * Rows may be those of the image or, of a high and narrow one, its columns: whatever makes lines long.
+ *
  * Four channels at a time. Two input rows, one above the other, are widened into a strip of scratch memory: for each
  * of the four channels a line of pairs (upper row, lower row), one per column, the zero_point where there is no input.
  * Two strips hold four rows, from which come two output rows: of the pairs (r0, r1) and (r2, r3) the first takes
@@ -26,8 +28,11 @@
 
 /* Field names as in Depthwise3x3DspParams (harembed/ir/ops/depthwise_3x3_dsp.py). */
 typedef struct {
-    int32_t input_h, input_w, channels; /* at least four channels */
-    int32_t output_h, output_w;         /* at least two columns */
+    int32_t channels;                              /* at least four */
+    int32_t input_rows, input_columns;
+    int32_t input_row_step, input_column_step;     /* bytes */
+    int32_t output_rows, output_columns;           /* at least two columns */
+    int32_t output_row_step, output_column_step;
     int32_t pad_top, pad_left;
     int32_t line;                       /* columns that the output reads, those outside the input included */
     int32_t layout;                     /* HE_WEIGHTS_16 or _8 */
@@ -59,11 +64,11 @@ HE_ALWAYS_INLINE void he_strip_fill(const he_depthwise_3x3_s8_dsp_params *p, con
 {
     const uint32_t outside = (uint32_t)(uint8_t)p->input_zero_point * 0x01010101U;
     const int8_t *const nothing = (const int8_t *)&outside;
-    const bool has_a = (uint32_t)y < (uint32_t)p->input_h, has_b = (uint32_t)(y + 1) < (uint32_t)p->input_h;
-    const int8_t *a = has_a ? input + y * p->input_w * p->channels : nothing;
-    const int8_t *b = has_b ? input + (y + 1) * p->input_w * p->channels : nothing;
-    const int32_t a_step = has_a ? p->channels : 0, b_step = has_b ? p->channels : 0;
-    const int32_t room = p->line - p->pad_left, inside = p->input_w < room ? p->input_w : room;
+    const bool has_a = (uint32_t)y < (uint32_t)p->input_rows, has_b = (uint32_t)(y + 1) < (uint32_t)p->input_rows;
+    const int8_t *a = has_a ? input + y * p->input_row_step : nothing;
+    const int8_t *b = has_b ? input + (y + 1) * p->input_row_step : nothing;
+    const int32_t a_step = has_a ? p->input_column_step : 0, b_step = has_b ? p->input_column_step : 0;
+    const int32_t room = p->line - p->pad_left, inside = p->input_columns < room ? p->input_columns : room;
     for (int32_t n = p->pad_left; n > 0; --n) {
         he_strip_column(p->line, outside, outside, to++);
     }
@@ -122,11 +127,11 @@ HE_ALWAYS_INLINE void he_depthwise_3x3_rows(const he_depthwise_3x3_s8_dsp_params
 {
     const he_column_3 w0 = he_column_of(layout, &w), w1 = he_column_of(layout, &w), w2 = he_column_of(layout, &w);
     const int32_t bias = he_channel_at(channel).bias;
-    for (int32_t left = p->output_w; left > 0; left -= 2) {
+    for (int32_t left = p->output_columns; left > 0; left -= 2) {
         const int32_t back = left == 1 ? 1 : 0;
         upper -= back;
         lower -= back;
-        y -= back * p->channels;
+        y -= back * p->output_column_step;
         uint32_t u = he_next_word(&upper), l = he_next_word(&lower);
         he_two_rows here = he_column_3_first(u, l, &w0, bias);
         u = he_next_word(&upper);
@@ -141,10 +146,10 @@ HE_ALWAYS_INLINE void he_depthwise_3x3_rows(const he_depthwise_3x3_s8_dsp_params
         l = lower[1];
         he_column_3_next(u, l, &w2, &there);
         y[second] = he_requantize_s8_sum(&p->requantize, channel, here.second);
-        y[second + p->channels] = he_requantize_s8_sum(&p->requantize, channel, there.second);
+        y[second + p->output_column_step] = he_requantize_s8_sum(&p->requantize, channel, there.second);
         y[0] = he_requantize_s8_sum(&p->requantize, channel, here.first);
-        y[p->channels] = he_requantize_s8_sum(&p->requantize, channel, there.first);
-        y += 2 * p->channels;
+        y[p->output_column_step] = he_requantize_s8_sum(&p->requantize, channel, there.first);
+        y += 2 * p->output_column_step;
     }
 }
 
@@ -153,21 +158,21 @@ HE_ALWAYS_INLINE void he_depthwise_3x3_four(const he_depthwise_3x3_s8_dsp_params
                                             const int8_t *input, const uint32_t *w, const int32_t *channel,
                                             int8_t *output, uint32_t *scratch)
 {
-    const int32_t words = layout == HE_WEIGHTS_16 ? 6 : 3, row = p->output_w * p->channels;
+    const int32_t words = layout == HE_WEIGHTS_16 ? 6 : 3;
     uint32_t *upper = scratch, *lower = scratch + 4 * p->line;
     int32_t top = -p->pad_top;
     he_strip_fill(p, input, top, upper);
-    for (int32_t left = p->output_h; left > 0; left -= 2) {
+    for (int32_t left = p->output_rows; left > 0; left -= 2) {
         top += 2;
         he_strip_fill(p, input, top, lower);
         for (int32_t k = 0; k < 4; ++k) {
             he_depthwise_3x3_rows(p, layout, upper + k * p->line, lower + k * p->line, w + k * words,
-                                  channel + k * HE_CHANNEL_WORDS, output + k, left > 1 ? row : 0);
+                                  channel + k * HE_CHANNEL_WORDS, output + k, left > 1 ? p->output_row_step : 0);
         }
         uint32_t *const next = upper;
         upper = lower;
         lower = next;
-        output += 2 * row;
+        output += 2 * p->output_row_step;
     }
 }
 
