@@ -62,6 +62,9 @@ STRUCTS = {"Geometry": ("kernels/he_patch_s8_dsp.h", "he_geometry"),
            "AddParams": ("kernels/he_add_s8.h", "he_add_s8_params"),
            "MulParams": ("kernels/he_mul_s8.h", "he_mul_s8_params"),
            "FullyConnectedParams": ("kernels/he_fully_connected_s8.h", "he_fully_connected_s8_params"),
+           "AddDspParams": ("kernels/he_add_s8_dsp.h", "he_add_s8_dsp_params"),
+           "MulDspParams": ("kernels/he_mul_s8_dsp.h", "he_mul_s8_dsp_params"),
+           "FullyConnectedDspParams": ("kernels/he_fully_connected_s8_dsp.h", "he_fully_connected_s8_dsp_params"),
            "ScaleS8": ("include/he_requantize_dsp.h", "he_scale_s8"),
            "Vectors": ("kernels/he_batch_matmul_s8_dsp.h", "he_matmul_vectors")}
 

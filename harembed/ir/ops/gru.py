@@ -23,10 +23,11 @@ import numpy as np
 from harembed.errors import GraphError
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams, TensorSpec
 from harembed.ir.ops.activations import Logistic, Tanh
-from harembed.ir.ops.base import Case, Expansion, Op, Prepared
+from harembed.ir.ops.base import Case, DspForm, Expansion, Goal, Op, Prepared
 from harembed.ir.ops.dense import FullyConnected, FullyConnectedParams
 from harembed.ir.ops.elementwise import Add, AddParams, Mul, MulParams, Sub
 from harembed.ir.ops.gru_chain import INTERMEDIATES, TANH_QPARAMS, GruAttrs, GruChain
+from harembed.ir.ops.gru_dsp import gru_dsp, gru_scratch_bytes
 from harembed.ir.ops.rearrange import ReshapeAttrs
 
 INPUT_NAMES = ("input", "input_weights", "recurrent_weights", "input_bias", "recurrent_bias")
@@ -88,6 +89,14 @@ class Gru(Op):
         # i and s of all gates, reset and update, one product: 3U + 3U + U bytes, and the state.
         return Prepared("he_gru_s8", result, scratch_bytes=8 * result.units,
                         also=("he_fully_connected_s8", "he_add_s8", "he_mul_s8", "he_lookup_s8"))
+
+    def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
+        return gru_scratch_bytes(graph[node.inputs[0]].shape[2], graph[node.outputs[0]].shape[2])
+
+    def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        step, nodes = self._one_step(graph, node)
+        forms = {role: _OPS[role].dsp(step, n, goal) for role, n in nodes.items() if role not in ("logistic", "tanh")}
+        return gru_dsp(self.prepare(graph, node).params, forms, goal)
 
     def reference(self, params: GruParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x, w, r, b, rb = inputs
