@@ -304,6 +304,8 @@ def datasets() -> None:
     for name, title in SPECS.items():
         table.add_row(name, title)
     console.print(table)
+    console.print("\nNAME:SPLIT or --split SPLIT chooses another split: loso=SUBJECT holds one person out; one that\n"
+                  "leaks has to be asked for as leaking-random-windows, and the report says so.\n", highlight=False)
     console.print(CSV_FORMAT, markup=False, highlight=False)
 
 

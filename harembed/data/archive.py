@@ -57,8 +57,8 @@ def _entries(path: Path, inner: str | None) -> Iterator[tuple[str, Callable[[], 
             if inner is not None and inner in outer.namelist():
                 # On disk from 64 MiB on: PAMAP2's inner archive alone has 656 MB.
                 with tempfile.SpooledTemporaryFile(max_size=1 << 26) as copy:
-                    with outer.open(inner) as stream:
-                        shutil.copyfileobj(stream, copy, 1 << 20)
+                    with outer.open(inner) as member:
+                        shutil.copyfileobj(member, copy, 1 << 20)
                     with zipfile.ZipFile(copy) as nested:
                         yield from ((i.filename, _reader(nested, i)) for i in nested.infolist() if not i.is_dir())
             else:

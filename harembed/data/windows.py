@@ -34,13 +34,17 @@ def cut(recording: Recording, window: int, hop: int, start: int = 0, label: str 
         raise DataError(f"A window of {window} samples with a hop of {hop} from sample {start} cannot be cut.",
                         "Give --window and --hop as positive numbers of samples.")
     check_window([recording], window)
-    starts = np.arange(start, len(recording.counts) - window + 1, hop)
-    index = starts[:, None] + np.arange(window)
-    y = LABELS[label](recording.labels[index])
-    kept = y >= 0
-    n = int(kept.sum())
-    return Windows(recording.counts[index[kept]], y[kept], np.full(n, recording.subject),
-                   np.full(n, recording.name))
+    starts, y = label_windows(recording.labels, window, hop, start, label)
+    return Windows(recording.counts[starts[:, None] + np.arange(window)], y, np.full(len(y), recording.subject),
+                   np.full(len(y), recording.name))
+
+
+def label_windows(labels: np.ndarray, window: int, hop: int, start: int = 0,
+                  label: str = MAJORITY) -> tuple[np.ndarray, np.ndarray]:
+    """First samples [N] and classes [N] int64 of the windows that `cut` makes of labels [T] int16."""
+    starts = np.arange(start, len(labels) - window + 1, hop)
+    y = LABELS[label](labels[starts[:, None] + np.arange(window)])
+    return starts[y >= 0], y[y >= 0]
 
 
 def cut_all(recordings: Sequence[Recording], window: int, hop: int, start: int = 0,
