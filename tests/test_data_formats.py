@@ -154,7 +154,7 @@ def test_pamap2_interpolates_short_gaps_and_drops_long_ones(tmp_path: Path) -> N
     recordings, notes = pamap2.read_pamap2(tmp_path / "PAMAP2_Dataset.zip")
     r = recordings[0]
     assert r.counts.shape == (600, 27)
-    assert np.array_equal(r.counts[:400, 0], np.rint(np.arange(0, 1200, 3) / 100 * 200))  # the short gap left no trace
+    assert np.array_equal(r.counts[:400, 0], np.rint(np.arange(0, 1200, 3) / 100 * 200))  # no trace of the short gap
     assert np.unique(r.labels[:200]).tolist() == [3]
     assert set(r.labels[200:400].tolist()) == {UNLABELLED}
     dropped = np.flatnonzero(r.labels[400:] == UNLABELLED) + 400
@@ -225,7 +225,8 @@ _SKODA, _UNIMIB = "SkodaMiniCP_2015_08/right_classall_clean.mat", "UniMiB-SHAR/d
     ("hapt", lambda m: m.pop("HAPT Data Set/RawData/labels.txt"), ["labels.txt is missing"]),
     ("hapt", lambda m: m.pop("HAPT Data Set/RawData/acc_exp07_user04.txt"), ["121 of 122"]),
     ("hapt", _edit("HAPT Data Set/RawData/labels.txt", 3, b" 180", b" 201"), ["labels.txt, line 3", "200 samples"]),
-    ("daphnet", lambda m: m.update({_DAPHNET: m[_DAPHNET].rstrip()[:-1] + b"3"}), ["S02R01.txt, line 640, column 11", "annotation 3"]),
+    ("daphnet", lambda m: m.update({_DAPHNET: m[_DAPHNET].rstrip()[:-1] + b"3"}),
+     ["S02R01.txt, line 640, column 11", "annotation 3"]),
     ("daphnet", lambda m: [m.pop(k) for k in list(m)[1:]], ["01 alone"]),
     ("dsads", lambda m: m.pop(_DSADS), ["lacks 1 of the 114 files", "a07/p2/s02.txt"]),
     ("dsads", _edit(_DSADS, 9, b",", b";"), ["s02.txt, line 9"]),
@@ -249,8 +250,8 @@ _SKODA, _UNIMIB = "SkodaMiniCP_2015_08/right_classall_clean.mat", "UniMiB-SHAR/d
 def test_damage_is_named(tmp_path: Path, spec: str, damage: Callable[[Members], object], words: list[str]) -> None:
     members = MAKERS[spec]()
     damage(members)
+    place(tmp_path, MODULES[spec].SOURCE.names[0], members)
     with pytest.raises(DataError) as e:
-        place(tmp_path, MODULES[spec].SOURCE.names[0], members)
         load_dataset(spec, tmp_path)
     for word in words:
         assert word in e.value.message
@@ -259,7 +260,8 @@ def test_damage_is_named(tmp_path: Path, spec: str, damage: Callable[[Members], 
 
 
 @pytest.mark.parametrize("spec", MAKERS)
-@pytest.mark.parametrize("damage", [lambda b: b[:len(b) // 2], lambda b: b"", lambda b: b[:300] + bytes(64) + b[364:]])
+@pytest.mark.parametrize("damage", [lambda b: b[:len(b) // 2], lambda b: b"",
+                                    lambda b: b[:300] + bytes(64) + b[364:]])
 def test_a_broken_archive_is_an_error_of_its_name(tmp_path: Path, spec: str,
                                                   damage: Callable[[bytes], bytes]) -> None:
     name = MODULES[spec].SOURCE.names[0]

@@ -22,7 +22,7 @@ WINDOW, HOP = 256, 32  # 4 s every 0.5 s: Bächlin et al. 2010
 CLASSES = ("no freeze", "freeze")  # annotations 1 and 2
 TEST_SUBJECTS = ("02",)  # Hammerla, Halloran, Plötz, IJCAI 2016 (their validation run is subject 9's first)
 # In milli-g; single samples reach ±30 g.
-CHANNELS = tuple(Channel(f"{place}_{axis}", f"acc_{place}", "mg", 1.0) for place in ("ankle", "thigh", "trunk")
+CHANNELS = tuple(Channel(f"{place}_{axis}", "acc", "mg", 1.0, place=place) for place in ("ankle", "thigh", "trunk")
                  for axis in "xyz")
 _RUNS = {1: 2, 2: 2, 3: 3, 4: 1, 5: 2, 6: 2, 7: 2, 8: 1, 9: 1, 10: 1}  # of each subject
 OFFICIAL = tuple(f"S{subject:02d}R{run:02d}" for subject, runs in _RUNS.items() for run in range(1, runs + 1))

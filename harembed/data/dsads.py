@@ -30,7 +30,7 @@ CLASSES = ("sitting", "standing", "lying on back", "lying on right side", "ascen
 UNITS = ("torso", "right arm", "left arm", "right leg", "left leg")
 # Xsens MTx: ±18 g by data sheet (±177 m/s²), ±20.9 rad/s; the magnetometer is in units of the earth's field.
 _KINDS = (("acc", "m/s2", 1 / 128), ("gyro", "rad/s", 1 / 1024), ("mag", "earth field", 1 / 8192))
-CHANNELS = tuple(Channel(f"{unit}.{kind}.{axis}", f"{kind} {unit}", name, lsb) for unit in UNITS
+CHANNELS = tuple(Channel(f"{unit}.{kind}.{axis}", kind, name, lsb, place=unit) for unit in UNITS
                  for kind, name, lsb in _KINDS for axis in "xyz")
 
 _OUTER_NAME = "daily+and+sports+activities.zip"

@@ -50,11 +50,11 @@ _SHOE = (*((f"Eu{a} fused", "euler", "deg") for a in "XYZ"), *((f"Nav_A{a} fused
 
 def _channels() -> tuple[Channel, ...]:
     """In the order of the columns; all values of the files are integers, so a count is one unit."""
-    found = [Channel(f"{place}.acc.{a}", f"acc {place}", "mg", 1.0) for place in _ACCELEROMETERS for a in "xyz"]
+    found = [Channel(f"{place}.acc.{a}", "acc", "mg", 1.0, place=place) for place in _ACCELEROMETERS for a in "xyz"]
     for place in _IMUS:
-        found += [Channel(f"IMU {place}.{kind}.{a}", f"{kind} IMU {place}", unit, 1.0)
+        found += [Channel(f"IMU {place}.{kind}.{a}", kind, unit, 1.0, place=f"IMU {place}")
                   for kind, unit in (("acc", "mg"), ("gyro", "raw"), ("mag", "raw")) for a in "xyz"]
-    found += [Channel(f"{shoe}.{name}", f"{kind} {shoe}", unit, 1.0, on_device=kind in ("acc", "gyro"))
+    found += [Channel(f"{shoe}.{name}", kind, unit, 1.0, kind in ("acc", "gyro"), shoe)
               for shoe in _SHOES for name, kind, unit in _SHOE]
     return tuple(found)
 

@@ -37,7 +37,7 @@ TEST_SUBJECTS = ("106",)  # as Hammerla et al.; their validation subject is 105
 COLUMNS = 54
 _PLACES = {"hand": 3, "chest": 20, "ankle": 37}  # first column of each IMU, from 0
 _KINDS = (("acc", 1, "m/s2", 1 / 200), ("gyro", 7, "rad/s", 1 / 1024), ("mag", 10, "uT", 1 / 64))  # offset, lsb
-CHANNELS = tuple(Channel(f"{place}.{kind}.{axis}", f"{kind} {place}", unit, lsb) for place in _PLACES
+CHANNELS = tuple(Channel(f"{place}.{kind}.{axis}", kind, unit, lsb, place=place) for place in _PLACES
                  for kind, _, unit, lsb in _KINDS for axis in "xyz")
 _READ = [first + offset + i for first in _PLACES.values() for _, offset, _, _ in _KINDS for i in range(3)]
 

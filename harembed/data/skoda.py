@@ -35,7 +35,7 @@ GESTURES = {
     56: "open and close trunk", 57: "check steering wheel"}
 SENSORS = 10
 COLUMNS = 1 + 7 * SENSORS
-CHANNELS = tuple(Channel(f"sensor{s}_{axis}", f"acc sensor{s}", "mg", 0.5) for s in range(1, SENSORS + 1)
+CHANNELS = tuple(Channel(f"sensor{s}_{axis}", "acc", "mg", 0.5, place=f"sensor{s}") for s in range(1, SENSORS + 1)
                  for axis in "xyz")
 _READ = [2 + 7 * sensor + axis for sensor in range(SENSORS) for axis in range(3)]  # from 0
 
