@@ -28,6 +28,7 @@ from harembed.train.augment import Sensors
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
+from harembed.wear import as_events, worn_otherwise
 
 NOISE_WINDOWS = 512
 # Shares of the last training's epochs: enough to tell a hopeless candidate, and to rank good ones.
@@ -50,6 +51,7 @@ def read_data(job: SearchJob, tick: Tick) -> str:
         "notes": info.notes,
         "subjects": {"train": dataset.train.subjects, "test": dataset.test.subjects},
         "windows": {"train": len(dataset.train), "test": len(dataset.test)},
+        "shared_people": dataset.shared_people,
     }
     job.run.claim(job.settings.to_toml())
     job.run.write_json("data.json", document)
@@ -201,8 +203,9 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     ptq_graph = lower(float_net, arch, mean, std, labels, "ptq")
     graph = lower(qat_net, arch, mean, std, labels, _name(job))
     noise = quantisation_noise(qat_net, graph, job.dataset.train.raw[:: _step(job)][:NOISE_WINDOWS], mean, std, arch)
+    int8_logits = _logits(graph, job)
     test = {"float": _scores(job, float_logits), "ptq": _scores(job, _logits(ptq_graph, job)),
-            "int8": _scores(job, _logits(graph, job))}
+            "int8": _scores(job, int8_logits)}
     text, constants = dump_graph(graph)
     job.run.write("graph.npz", constants)
     job.run.write("graph.json", text)
@@ -216,7 +219,8 @@ def quantise(job: SearchJob, tick: Tick) -> str:
                         "int8": [e["loss"] for e in qat_history.epochs]}}]})
     job.run.write_json("scores.json", {
         "test": test, "noise": [{"tensor": n.tensor, "sqnr_db": n.sqnr_db} for n in noise],
-        "noise_warnings": [n.hint for n in noise if n.collapsed]})
+        "noise_warnings": [n.hint for n in noise if n.collapsed],
+        **_beyond(job, graph, int8_logits)})
     return (f"test macro F1: float {test['float']['macro_f1']:.4f}, int8 {test['int8']['macro_f1']:.4f} "
             f"(without training {test['ptq']['macro_f1']:.4f})")
 
@@ -238,8 +242,22 @@ def _logits(graph: IntGraph, job: SearchJob) -> np.ndarray:
     return Interpreter(graph).run_raw(job.dataset.test.raw)[0]
 
 
+def _beyond(job: SearchJob, graph: IntGraph, logits: np.ndarray) -> dict[str, Any]:
+    """Test scores of the integer program as events, and with sensors worn otherwise."""
+    info, test = job.dataset.info, job.dataset.test
+    interpreter = Interpreter(graph)
+    # A leaking split tears recordings apart: there are no events to count.
+    events = None if info.protocol.leaking else as_events(_classes(logits), test, info)
+    return {"events": events, "worn": worn_otherwise(
+        lambda raw: _classes(interpreter.run_raw(raw)[0]), test, info.channels, len(info.classes), job.settings.seed)}
+
+
+def _classes(logits: np.ndarray) -> np.ndarray:
+    return logits.reshape(len(logits), -1).argmax(1)
+
+
 def _scores(job: SearchJob, logits: np.ndarray) -> dict[str, Any]:
     classes = len(job.dataset.info.classes)
-    s = scores(logits.reshape(len(logits), -1).argmax(1), job.dataset.test.y, classes)
+    s = scores(_classes(logits), job.dataset.test.y, classes)
     return {"macro_f1": s.macro_f1, "weighted_f1": s.weighted_f1, "accuracy": s.accuracy,
             "f1_by_class": s.class_f1.tolist(), "confusion": s.confusion.tolist()}

@@ -229,6 +229,7 @@ _SKODA, _UNIMIB = "SkodaMiniCP_2015_08/right_classall_clean.mat", "UniMiB-SHAR/d
      ["S02R01.txt, line 640, column 11", "annotation 3"]),
     ("daphnet", lambda m: [m.pop(k) for k in list(m)[1:]], ["01 alone"]),
     ("dsads", lambda m: m.pop(_DSADS), ["lacks 1 of the 114 files", "a07/p2/s02.txt"]),
+    ("dsads", lambda m: m.clear(), ["no file like a01/p1/s01.txt"]),
     ("dsads", _edit(_DSADS, 9, b",", b";"), ["s02.txt, line 9"]),
     ("dsads", lambda m: m.update({_DSADS: m[_DSADS] * 2}), ["250 lines instead of 125"]),
     ("wisdm", lambda m: m.clear(), ["no WISDM_ar_v1.1_raw.txt"]),

@@ -9,6 +9,7 @@ from harembed.data.opportunity import CHANNELS as KITCHEN
 from harembed.data.recording import Channel, Windows
 from harembed.data.robustness import permute_places, random_rotations, rotate_frames
 from harembed.errors import DataError
+from harembed.wear import worn_otherwise
 
 
 def _windows(channels: int, n: int = 6) -> Windows:
@@ -66,3 +67,16 @@ def test_places_are_swapped_whole() -> None:
     assert set(alone.raw[0, 0, :36].tolist()) == set(_windows(113).raw[0, 0, :36].tolist())
     with pytest.raises(DataError, match="swapped"):
         permute_places(_windows(9), PHONE, seed=0)
+
+
+@pytest.mark.parametrize("channels, ways", [(PHONE, 3), (BODY, 4), (PHONE[:2], 1)])
+def test_a_network_that_looks_at_one_axis_suffers_from_rotation(channels: tuple[Channel, ...], ways: int) -> None:
+    windows = _windows(len(channels), n=200)
+    windows.raw[:100, :, 0] = 8000
+    windows.raw[100:, :, 0] = -8000
+    labelled = Windows(windows.raw, np.repeat([0, 1], 100), windows.subject, windows.recording)
+    worn = worn_otherwise(lambda raw: (raw[:, :, 0].mean(axis=1) < 0).astype(np.int64), labelled, channels, 2, seed=0)
+    assert len(worn) == ways
+    assert worn[0] == {"how": "as recorded", "macro_f1": 1.0, "windows": 200}
+    if ways > 1:  # half of all orientations turn the axis round
+        assert 0.3 < worn[2]["macro_f1"] < 0.7 < worn[1]["macro_f1"]

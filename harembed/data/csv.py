@@ -52,7 +52,8 @@ def load_csv(request: Request) -> Dataset:
                           f"{Path(request.variant).name}: {len(files)} files, {len(recordings)} recordings, sha256 "
                           f"of their contents in order {_digest(files)}"),
         citation="", licence="the user's own", licence_notice="The recordings are the user's own.",
-        notes=(saturation, order))
+        notes=(saturation, order),
+        continuous=any(np.unique(r.labels[r.labels != UNLABELLED]).size > 1 for r in recordings))
     if split == LEAKING:
         return leaking_from_recordings(info, recordings)
     held, words = _test_recordings(files, recordings, split)

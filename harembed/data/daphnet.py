@@ -59,7 +59,8 @@ def load_daphnet(request: Request) -> Dataset:
         licence="terms of the README in the archive: citation required; CC BY 4.0 by the UCI repository",
         licence_notice="Daphnet: publications must cite Bächlin et al. 2010.",
         notes=(saturation, f"{frozen:,} samples of freezing; {outside:,} samples outside the experiment are dropped.",
-               *(() if other is None else (other,)))),
+               *(() if other is None else (other,))),
+        continuous=True, null_class=0),
         Holding([r.name for r in recordings], OFFICIAL, "files"))
     divisions = {}
     if split == SUBJECTS:

@@ -40,6 +40,8 @@ class DatasetInfo:
     licence: str
     licence_notice: str  # a sentence for the report
     notes: tuple[str, ...] = ()
+    continuous: bool = False  # a recording holds several activities in their order: events can be counted
+    null_class: int | None = None  # index of the class that is no event
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,11 @@ class Dataset:
     train: Windows  # all training subjects; validation subjects come out of these
     test: Windows  # touched once, at the end
     extra: Windows | None  # only to fill up parity validation, never to train or to score
+
+    @property
+    def shared_people(self) -> tuple[str, ...]:
+        """Who is in train and test; scores then say nothing about new people."""
+        return tuple(sorted(set(self.train.subjects) & set(self.test.subjects)))
 
     def __post_init__(self) -> None:
         if not self.info.protocol.leaking:

@@ -108,10 +108,12 @@ def _place(name: str) -> tuple[int, str, int]:
 
 def _check(path: Path, segments: dict[tuple[str, int], dict[int, np.ndarray]]) -> None:
     """Whoever is in the archive is there with all activities and segments."""
+    if not segments:
+        raise DataError(f"{path} holds no file like a01/p1/s01.txt.", _AGAIN)
     people = sorted({person for person, _ in segments})
     missing = [f"a{activity:02d}/{person}/s{segment:02d}.txt" for person in people
                for activity in range(1, len(CLASSES) + 1) for segment in range(1, SEGMENTS + 1)
                if segment not in segments.get((person, activity), {})]
-    if missing or not people:
+    if missing:
         raise DataError(f"{path} lacks {len(missing)} of the {len(people) * len(CLASSES) * SEGMENTS} files of "
-                        f"{len(people)} people, the first is {missing[0] if missing else 'a01/p1/s01.txt'}.", _AGAIN)
+                        f"{len(people)} people, the first is {missing[0]}.", _AGAIN)

@@ -58,7 +58,8 @@ def load_hapt(request: Request) -> Dataset:
         licence="terms of the README in the archive: citation required, no commercial use",
         licence_notice="HAPT: the README of the dataset prohibits any commercial use.",
         notes=(saturation, f"{unlabelled:,} samples between activities are labelled by nobody and dropped.",
-               *(() if other is None else (other,))))
+               *(() if other is None else (other,))),
+        continuous=True)
     return divide(info, recordings, split, {SUBJECTS: Division(
         f"by subject, as UCI-HAR: people {', '.join(TEST_SUBJECTS)} of 30 are the test set",
         lambda r: r.subject in TEST_SUBJECTS)})

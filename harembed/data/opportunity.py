@@ -94,7 +94,8 @@ def load_opportunity(request: Request) -> Dataset:
         licence="CC BY 4.0 (UCI repository)",
         licence_notice="OPPORTUNITY is under CC BY 4.0: cite Chavarriaga et al. 2013.",
         notes=(*notes, "The null class is kept as a class: weighted F1 is mostly its F1.",
-               *(() if other is None else (other,)))),
+               *(() if other is None else (other,))),
+        continuous=True, null_class=0),
         Holding([r.name for r in recordings], OFFICIAL, "runs"))
     divisions = {CHALLENGE: Division(
         "as the challenge: runs ADL4 and ADL5 of S2 and S3 are the test set, S4 is not used; S2 and S3 are in train "

@@ -71,7 +71,8 @@ def load_pamap2(request: Request) -> Dataset:
         licence="CC BY 4.0 (UCI repository)",
         licence_notice="PAMAP2 is under CC BY 4.0: cite Reiss and Stricker 2012.",
         notes=(*notes, "27 channels of motion are used, published figures are often on all 52; published random "
-               f"divisions (80/20) are --split {LEAKING}, and leak.", *(() if other is None else (other,)))),
+               f"divisions (80/20) are --split {LEAKING}, and leak.", *(() if other is None else (other,))),
+        continuous=True),
         Holding(people, SUBJECTS_OFFICIAL, "subjects"))
     divisions = {}
     if split == SUBJECTS:

@@ -68,17 +68,21 @@ def permute_places(windows: Windows, channels: Sequence[Channel], seed: int) -> 
     ------
     DataError    there are no two such places
     """
-    groups = [g for g in _alike(channels) if len(g) > 1]
-    if not groups:
+    if not can_swap(channels):
         raise DataError("No two places of the body carry devices with the same channels: none can be swapped.")
     rng = np.random.default_rng(seed)
     source = np.tile(np.arange(len(channels)), (len(windows), 1))  # [N, C]: where each channel comes from
-    for group in groups:
+    for group in (g for g in _alike(channels) if len(g) > 1):
         places = np.array(group)  # [P, channels of a place]
         for n in range(len(windows)):
             source[n, places] = places[_no_identity(len(places), rng)]
     swapped = np.take_along_axis(windows.raw, source[:, None, :], axis=2)
     return Windows(swapped, windows.y, windows.subject, windows.recording)
+
+
+def can_swap(channels: Sequence[Channel]) -> bool:
+    """Whether two places of the body carry devices with the same channels."""
+    return any(len(group) > 1 for group in _alike(channels))
 
 
 def _alike(channels: Sequence[Channel]) -> list[list[list[int]]]:
