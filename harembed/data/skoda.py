@@ -1,8 +1,9 @@
 """Skoda Mini Checkpoint: ten gestures of quality control at a car, 30 signals of the right arm, 98 Hz, one person.
 
-Format, from dataset.txt of the archive: right_classall_clean.mat holds a matrix with one line per sample: the
-label, then for each of ten accelerometers the sensor's number, x, y, z calibrated (milli-g) and x, y, z raw.
-The calibrated ones are read. The null class (32) is dropped: windows mostly of it are left out.
+Format, as its authors describe it: right_classall_clean.mat holds a matrix with one line per sample: the label,
+then for each of ten accelerometers the node's number, x, y, z calibrated (milli-g) and x, y, z raw. The
+calibrated ones are read; sensors are numbered here in the order of the columns. The null class (32) is dropped:
+windows mostly of it are left out.
 
 The split is in time, within each class: the first 80 % of its windows train, the next 10 % validate, the last
 10 % test. There is one person only, so no split can be independent of the subject. So that choices can be
