@@ -98,7 +98,7 @@ def left_out(split: str, subjects: Iterable[str]) -> tuple[str, str]:
         raise DataError(unknown_name("subject", person, people), f"Use --split {LOSO}={people[0]}.")
     if len(people) < 2:
         raise DataError(f"{person} is the only person: nobody would be left to train on.", _way_out("subject"))
-    return person, (f"by subject: {person} of {len(people)} people is the test set, one fold of "
+    return person, (f"by subject: {person} (of {len(people)} people) is the test set, one fold of "
                     "leave-one-subject-out; its score is that of one person")
 
 
