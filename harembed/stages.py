@@ -15,6 +15,8 @@ from harembed.ir.file import dump_graph
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.models import build_model
+from harembed.new_people import FILE as NEW_PEOPLE
+from harembed.new_people import score_new_people, shares_people
 from harembed.nn.quant import Mode
 from harembed.progress import Tick
 from harembed.search import search
@@ -160,7 +162,8 @@ def _sensors(job: SearchJob, arch: Architecture) -> Sensors:
 
 
 def train_float(job: SearchJob, tick: Tick) -> str:
-    """float.pt: the chosen network, trained anew from random weights."""
+    """float.pt: the chosen network, trained anew from random weights; where the split shares people, before that
+    new_people.json."""
     torch.set_num_threads(THREADS)
     arch = job.chosen()
     seed = derived_seed(job.settings.seed, "final")
@@ -168,6 +171,8 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     model = build_model(arch)
     x, y = _tensors(job)
     recipe = Recipe(epochs=job.settings.float_epochs)
+    if shares_people(job.dataset) and not job.run.has(NEW_PEOPLE):
+        job.run.write_json(NEW_PEOPLE, score_new_people(job, arch, recipe, tick))
     history = train(model, x, y, recipe, seed, sensors=_sensors(job, arch),
                     progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
@@ -248,7 +253,8 @@ def _beyond(job: SearchJob, graph: IntGraph, logits: np.ndarray) -> dict[str, An
     interpreter = Interpreter(graph)
     # A leaking split tears recordings apart: there are no events to count.
     events = None if info.protocol.leaking else as_events(_classes(logits), test, info)
-    return {"events": events, "worn": worn_otherwise(
+    new_people = job.run.read_json(NEW_PEOPLE) if job.run.has(NEW_PEOPLE) else None
+    return {"new_people": new_people, "events": events, "worn": worn_otherwise(
         lambda raw: _classes(interpreter.run_raw(raw)[0]), test, info.channels, len(info.classes), job.settings.seed)}
 
 

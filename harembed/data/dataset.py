@@ -78,7 +78,9 @@ class Request:
 
 
 def choose(request: Request, name: str, variants: Sequence[str], splits: tuple[str, ...]) -> tuple[str | None, str]:
-    """The variant and the split that a request asks for; NAME:SPLIT says the same as NAME with --split SPLIT.
+    """The variant and the split that a request asks for.
+
+    NAME:SPLIT says the same as NAME with --split SPLIT; where both are given, --split wins.
 
     Parameters
     ----------
@@ -91,11 +93,11 @@ def choose(request: Request, name: str, variants: Sequence[str], splits: tuple[s
     """
     variant, split = request.variant, request.split
     if variant is not None and variant not in variants:
-        if split is not None or not (variant in splits or variant.startswith(f"{LOSO}=")):
+        if not (variant in splits or variant.startswith(f"{LOSO}=")):
             known = [name, *(f"{name}:{v}" for v in (*variants, *splits))]
             raise DataError(unknown_name("dataset", f"{name}:{variant}", known),
                             f"Use --dataset with one of: {', '.join(known)}.")
-        variant, split = None, variant
+        variant, split = None, split or variant
     split = split or splits[0]
     check_split(split, splits)
     return variant, split
