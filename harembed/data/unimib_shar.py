@@ -1,8 +1,9 @@
 """UniMiB-SHAR: nine activities and eight kinds of fall of 30 people, in windows as published, 50 Hz.
 
-Format: data/acc_data.mat is [11771, 453] (151 samples of x, then of y, then of z), data/acc_labels.mat is
-[11771, 3] (class, subject, trial). The unit is taken as m/s², which the phone's system delivers. The windows
-are cut around peaks, so there is no hop and nothing continuous. All 17 classes are kept; there is no null class.
+Format, from readme.txt of the archive: data/acc_data.mat is [11771, 453] (151 samples of x, then of y, then of
+z), data/acc_labels.mat is [11771, 3] (class, subject, trial). No unit is stated; it is taken as m/s², which the
+phone's system delivers. The windows are cut around peaks above 1.5 g, so there is no hop and nothing continuous.
+All 17 classes are kept; there is no null class.
 """
 
 from pathlib import Path
