@@ -166,13 +166,13 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     new_people.json."""
     torch.set_num_threads(THREADS)
     arch = job.chosen()
+    recipe = Recipe(epochs=job.settings.float_epochs)
+    if shares_people(job.dataset) and not job.run.has(NEW_PEOPLE):
+        job.run.write_json(NEW_PEOPLE, score_new_people(job, arch, recipe, tick))
     seed = derived_seed(job.settings.seed, "final")
     torch.manual_seed(seed)
     model = build_model(arch)
     x, y = _tensors(job)
-    recipe = Recipe(epochs=job.settings.float_epochs)
-    if shares_people(job.dataset) and not job.run.has(NEW_PEOPLE):
-        job.run.write_json(NEW_PEOPLE, score_new_people(job, arch, recipe, tick))
     history = train(model, x, y, recipe, seed, sensors=_sensors(job, arch),
                     progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
