@@ -84,8 +84,8 @@ def common(
                     "harembed search --board host --dataset csv:recordings/ --window 128 --hop 64")
 def search(
     board: BoardOption = "nucleo_l552ze_q",
-    dataset: Annotated[str | None, typer.Option(help="watch, uci-har, uci-har:raw, motionsense, csv:PATH "
-                                                     "(see `harembed datasets`). Default: watch.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="watch, uci-har, motionsense, hapt, dsads, ..., csv:PATH: "
+                                                     "`harembed datasets` lists all. Default: watch.")] = None,
     out: OutOption = None,
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it. Default: 0.")] = None,
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
@@ -100,7 +100,7 @@ def search(
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
     window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
     hop: Annotated[int | None, typer.Option(help="Samples between windows. Default: the dataset's.")] = None,
-    split: Annotated[str | None, typer.Option(help="Another split of the dataset, by name.")] = None,
+    split: Annotated[str | None, typer.Option(help="Another split; loso=SUBJECT leaves one person out.")] = None,
     optimize: OptimizeOption = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings; options win over it.")] = None,
     data_root: RootOption = None,
@@ -304,6 +304,8 @@ def datasets() -> None:
     for name, title in SPECS.items():
         table.add_row(name, title)
     console.print(table)
+    console.print("\nNAME:SPLIT or --split SPLIT chooses another split: loso=SUBJECT holds one person out; one that\n"
+                  "leaks has to be asked for as leaking-random-windows, and the report says so.\n", highlight=False)
     console.print(CSV_FORMAT, markup=False, highlight=False)
 
 

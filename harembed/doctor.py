@@ -16,14 +16,17 @@ import pooch
 from packaging.requirements import Requirement
 
 from harembed.board import board_names, load_board
-from harembed.data.motionsense import SOURCE as MOTIONSENSE
+from harembed.data import daphnet, dsads, hapt, motionsense, opportunity, pamap2, skoda, uci_har, unimib_shar, wisdm
 from harembed.data.source import ENVIRONMENT, ArchiveSource
-from harembed.data.uci_har import SOURCE as UCI_HAR
 from harembed.errors import BuildError
 from harembed.libraries import LIBRARIES, is_here
 from harembed.toolchain import TOOLCHAINS, find_host_compiler, find_toolchain
 
 MINIMUM_PYTHON = (3, 11)
+ARCHIVES: dict[str, ArchiveSource] = {
+    "uci-har": uci_har.SOURCE, "hapt": hapt.SOURCE, "motionsense": motionsense.SOURCE, "daphnet": daphnet.SOURCE,
+    "dsads": dsads.SOURCE, "wisdm": wisdm.SOURCE, "unimib-shar": unimib_shar.SOURCE, "pamap2": pamap2.SOURCE,
+    "opportunity": opportunity.SOURCE, "skoda": skoda.SOURCE}
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ def _foreign_sources() -> Iterable[Check]:
 
 
 def _datasets(data_root: Path | None) -> Iterable[Check]:
-    for name, source in (("uci-har", UCI_HAR), ("motionsense", MOTIONSENSE)):
+    for name, source in ARCHIVES.items():
         path = _archive(source, data_root)
         yield Check(f"dataset {name}", path is not None, str(path) if path else "not here", f"--dataset {name}",
                     f"It is downloaded on first use; without network put {source.download_name!r} into a folder "

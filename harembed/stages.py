@@ -15,6 +15,8 @@ from harembed.ir.file import dump_graph
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.models import build_model
+from harembed.new_people import FILE as NEW_PEOPLE
+from harembed.new_people import score_new_people, shares_people
 from harembed.nn.quant import Mode
 from harembed.progress import Tick
 from harembed.search import search
@@ -28,6 +30,7 @@ from harembed.train.augment import Sensors
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
+from harembed.wear import as_events, worn_otherwise
 
 NOISE_WINDOWS = 512
 # Shares of the last training's epochs: enough to tell a hopeless candidate, and to rank good ones.
@@ -50,6 +53,7 @@ def read_data(job: SearchJob, tick: Tick) -> str:
         "notes": info.notes,
         "subjects": {"train": dataset.train.subjects, "test": dataset.test.subjects},
         "windows": {"train": len(dataset.train), "test": len(dataset.test)},
+        "shared_people": dataset.shared_people,
     }
     job.run.claim(job.settings.to_toml())
     job.run.write_json("data.json", document)
@@ -158,14 +162,17 @@ def _sensors(job: SearchJob, arch: Architecture) -> Sensors:
 
 
 def train_float(job: SearchJob, tick: Tick) -> str:
-    """float.pt: the chosen network, trained anew from random weights."""
+    """float.pt: the chosen network, trained anew from random weights; where the split shares people, before that
+    new_people.json."""
     torch.set_num_threads(THREADS)
     arch = job.chosen()
+    recipe = Recipe(epochs=job.settings.float_epochs)
+    if shares_people(job.dataset) and not job.run.has(NEW_PEOPLE):
+        job.run.write_json(NEW_PEOPLE, score_new_people(job, arch, recipe, tick))
     seed = derived_seed(job.settings.seed, "final")
     torch.manual_seed(seed)
     model = build_model(arch)
     x, y = _tensors(job)
-    recipe = Recipe(epochs=job.settings.float_epochs)
     history = train(model, x, y, recipe, seed, sensors=_sensors(job, arch),
                     progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
@@ -201,8 +208,9 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     ptq_graph = lower(float_net, arch, mean, std, labels, "ptq")
     graph = lower(qat_net, arch, mean, std, labels, _name(job))
     noise = quantisation_noise(qat_net, graph, job.dataset.train.raw[:: _step(job)][:NOISE_WINDOWS], mean, std, arch)
+    int8_logits = _logits(graph, job)
     test = {"float": _scores(job, float_logits), "ptq": _scores(job, _logits(ptq_graph, job)),
-            "int8": _scores(job, _logits(graph, job))}
+            "int8": _scores(job, int8_logits)}
     text, constants = dump_graph(graph)
     job.run.write("graph.npz", constants)
     job.run.write("graph.json", text)
@@ -216,7 +224,8 @@ def quantise(job: SearchJob, tick: Tick) -> str:
                         "int8": [e["loss"] for e in qat_history.epochs]}}]})
     job.run.write_json("scores.json", {
         "test": test, "noise": [{"tensor": n.tensor, "sqnr_db": n.sqnr_db} for n in noise],
-        "noise_warnings": [n.hint for n in noise if n.collapsed]})
+        "noise_warnings": [n.hint for n in noise if n.collapsed],
+        **_beyond(job, graph, int8_logits)})
     return (f"test macro F1: float {test['float']['macro_f1']:.4f}, int8 {test['int8']['macro_f1']:.4f} "
             f"(without training {test['ptq']['macro_f1']:.4f})")
 
@@ -238,8 +247,23 @@ def _logits(graph: IntGraph, job: SearchJob) -> np.ndarray:
     return Interpreter(graph).run_raw(job.dataset.test.raw)[0]
 
 
+def _beyond(job: SearchJob, graph: IntGraph, logits: np.ndarray) -> dict[str, Any]:
+    """Test scores of the integer program as events, and with sensors worn otherwise."""
+    info, test = job.dataset.info, job.dataset.test
+    interpreter = Interpreter(graph)
+    # A leaking split tears recordings apart: there are no events to count.
+    events = None if info.protocol.leaking else as_events(_classes(logits), test, info)
+    new_people = job.run.read_json(NEW_PEOPLE) if job.run.has(NEW_PEOPLE) else None
+    return {"new_people": new_people, "events": events, "worn": worn_otherwise(
+        lambda raw: _classes(interpreter.run_raw(raw)[0]), test, info.channels, len(info.classes), job.settings.seed)}
+
+
+def _classes(logits: np.ndarray) -> np.ndarray:
+    return logits.reshape(len(logits), -1).argmax(1)
+
+
 def _scores(job: SearchJob, logits: np.ndarray) -> dict[str, Any]:
     classes = len(job.dataset.info.classes)
-    s = scores(logits.reshape(len(logits), -1).argmax(1), job.dataset.test.y, classes)
+    s = scores(_classes(logits), job.dataset.test.y, classes)
     return {"macro_f1": s.macro_f1, "weighted_f1": s.weighted_f1, "accuracy": s.accuracy,
             "f1_by_class": s.class_f1.tolist(), "confusion": s.confusion.tolist()}

@@ -5,15 +5,14 @@ import http.server
 import io
 import os
 import pickle
-import tarfile
 import threading
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from small_archives import Members, place
 
 from harembed.data import DATASETS, SPECS, load_dataset
 from harembed.data import motionsense as ms
@@ -27,7 +26,6 @@ needs_uci = pytest.mark.skipif(not (REAL / "UCI HAR Dataset.zip").exists(),
                                reason="UCI HAR Dataset.zip is not in HAREMBED_DATA or ../shared/data")
 needs_ms = pytest.mark.skipif(not any((REAL / n).exists() for n in ms.SOURCE.names),
                               reason="A_DeviceMotion_data is not in HAREMBED_DATA or ../shared/data")
-Members = dict[str, bytes]
 
 
 # ---- watch: the wheel is always installed
@@ -131,36 +129,8 @@ def _ms_members() -> Members:
     return members
 
 
-def _zip(members: Members) -> bytes:
-    f = io.BytesIO()
-    with zipfile.ZipFile(f, "w", zipfile.ZIP_DEFLATED) as z:
-        for name, content in members.items():
-            z.writestr(name, content)
-    return f.getvalue()
-
-
-def _tar_xz(members: Members) -> bytes:
-    f = io.BytesIO()
-    with tarfile.open(fileobj=f, mode="w:xz", preset=0) as tar:
-        for name, content in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return f.getvalue()
-
-
 def _place(root: Path, name: str, members: Members) -> None:
-    """Put an archive (or a folder) of this name into root."""
-    if name.endswith(".tar.xz"):
-        (root / name).write_bytes(_tar_xz(members))
-    elif name == uci.SOURCE.download_name:  # as UCI serves it: the archive inside another
-        (root / name).write_bytes(_zip({"UCI HAR Dataset.names": b"", "UCI HAR Dataset.zip": _zip(members)}))
-    elif name.endswith(".zip"):
-        (root / name).write_bytes(_zip(members))
-    else:
-        for member, content in members.items():
-            (root / member).parent.mkdir(parents=True, exist_ok=True)
-            (root / member).write_bytes(content)
+    place(root, name, members, "UCI HAR Dataset.zip" if name == uci.SOURCE.download_name else None)
 
 
 @pytest.mark.parametrize("name", uci.SOURCE.names)

@@ -7,16 +7,32 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harembed.data.csv import load_csv
+from harembed.data.daphnet import load_daphnet
 from harembed.data.dataset import Dataset, Request
+from harembed.data.dsads import load_dsads
+from harembed.data.hapt import load_hapt
 from harembed.data.motionsense import load_motionsense
+from harembed.data.opportunity import load_opportunity
+from harembed.data.pamap2 import load_pamap2
+from harembed.data.skoda import load_skoda
 from harembed.data.uci_har import load_uci_har
+from harembed.data.unimib_shar import load_unimib_shar
 from harembed.data.watch import load_watch
+from harembed.data.wisdm import load_wisdm
 from harembed.errors import DataError, unknown_name
 
 DATASETS: dict[str, Callable[[Request], Dataset]] = {
     "watch": load_watch,
     "uci-har": load_uci_har,
+    "hapt": load_hapt,
     "motionsense": load_motionsense,
+    "daphnet": load_daphnet,
+    "dsads": load_dsads,
+    "wisdm": load_wisdm,
+    "unimib-shar": load_unimib_shar,
+    "pamap2": load_pamap2,
+    "opportunity": load_opportunity,
+    "skoda": load_skoda,
     "csv": load_csv,
 }
 # What a user can type, with one line on each.
@@ -24,9 +40,18 @@ SPECS: dict[str, str] = {
     "watch": "smartwatch shoulder exercises, 7 classes, 10 people; comes with the installation (default)",
     "uci-har": "UCI-HAR, 9 channels as published, 6 classes, 30 people; no commercial use",
     "uci-har:raw": "UCI-HAR, total acceleration and gyroscope only: what a device can measure",
+    "hapt": "HAPT, 6 channels, 6 activities and 6 transitions, 30 people, continuous; no commercial use",
     "motionsense": "MotionSense, 9 channels, 6 classes, 24 people, split by person",
     "motionsense:raw": "MotionSense, total acceleration and rotation rate only, split by person",
     "motionsense:trials": "MotionSense, 9 channels, split by trial (people shared)",
+    "daphnet": "Daphnet freezing of gait, 9 channels, 2 classes, 10 people, continuous",
+    "dsads": "Daily and Sports Activities, 45 channels at 5 places of the body, 19 classes, 8 people",
+    "wisdm": "WISDM v1.1, 3 channels, 6 classes, 36 people",
+    "unimib-shar": "UniMiB-SHAR, 3 channels, 17 activities and falls, 30 people",
+    "pamap2": "PAMAP2, 27 channels at hand, chest and ankle, 12 classes, 9 people",
+    "opportunity": "OPPORTUNITY gestures, 113 channels, 18 classes, 4 people, continuous; split by person",
+    "opportunity:challenge": "OPPORTUNITY, the challenge's split (people shared)",
+    "skoda": "Skoda Mini Checkpoint, 30 channels of the right arm, 10 classes, one person, split in time",
     "csv:PATH": "your own recordings",
 }
 
@@ -40,7 +65,8 @@ def load_dataset(spec: str = "watch", data_root: Path | None = None, window: int
     spec : str              one of SPECS
     data_root : Path        folder with official archives; else HAREMBED_DATA, else the cache, else a download
     window, hop : int       samples; None: the dataset's own
-    split : str             None: by subject; see harembed.data.split
+    split : str             None: the dataset's default, by subject where it has several; loso=SUBJECT holds one
+                            person out; see harembed.data.split
 
     Raises
     ------

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import lzma
+import shutil
 import tarfile
+import tempfile
 import warnings
 import zipfile
 import zlib
@@ -53,8 +55,12 @@ def _entries(path: Path, inner: str | None) -> Iterator[tuple[str, Callable[[], 
     elif path.suffix == ".zip":
         with zipfile.ZipFile(path) as outer:
             if inner is not None and inner in outer.namelist():
-                with zipfile.ZipFile(io.BytesIO(outer.read(inner))) as nested:
-                    yield from ((i.filename, _reader(nested, i)) for i in nested.infolist() if not i.is_dir())
+                # On disk from 64 MiB on: PAMAP2's inner archive alone has 656 MB.
+                with tempfile.SpooledTemporaryFile(max_size=1 << 26) as copy:
+                    with outer.open(inner) as member:
+                        shutil.copyfileobj(member, copy, 1 << 20)
+                    with zipfile.ZipFile(copy) as nested:
+                        yield from ((i.filename, _reader(nested, i)) for i in nested.infolist() if not i.is_dir())
             else:
                 yield from ((i.filename, _reader(outer, i)) for i in outer.infolist() if not i.is_dir())
     else:
@@ -70,13 +76,14 @@ def _reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], by
 
 
 def parse_table(raw: bytes, where: str, columns: int, delimiter: str | None = None,
-                header_lines: int = 0) -> np.ndarray:
+                header_lines: int = 0, missing: bool = False) -> np.ndarray:
     """Parse a table of finite numbers.
 
     Parameters
     ----------
     where : str                 archive and member, for errors
     delimiter : str or None     None: any white space
+    missing : bool              the format writes NaN where a value is missing: it is kept
 
     Returns
     -------
@@ -93,13 +100,15 @@ def parse_table(raw: bytes, where: str, columns: int, delimiter: str | None = No
                                comments=None, encoding="latin-1")
     except ValueError:
         table = np.empty((0, 0))
-    if table.shape[1] != columns or not len(table) or not np.isfinite(table).all():
-        raise DataError(_first_fault(raw, where, columns, delimiter, header_lines),
+    bad = np.isinf(table) if missing else ~np.isfinite(table)
+    if table.shape[1] != columns or not len(table) or bad.any():
+        raise DataError(_first_fault(raw, where, columns, delimiter, header_lines, missing),
                         "Get the archive again from its official source; this copy is damaged.")
     return table
 
 
-def _first_fault(raw: bytes, where: str, columns: int, delimiter: str | None, header_lines: int) -> str:
+def _first_fault(raw: bytes, where: str, columns: int, delimiter: str | None, header_lines: int,
+                 missing: bool) -> str:
     """Say what is wrong at which line; only reached when something is."""
     lines = raw.decode("latin-1").splitlines()
     for number, line in enumerate(lines[header_lines:], start=header_lines + 1):
@@ -113,7 +122,7 @@ def _first_fault(raw: bytes, where: str, columns: int, delimiter: str | None, he
                 value = float(word)
             except ValueError:
                 return f"{where}, line {number}, column {column}: {word!r} is not a number."
-            if not np.isfinite(value):
+            if not np.isfinite(value) and not (missing and np.isnan(value)):
                 return f"{where}, line {number}, column {column}: {word.strip()} is not a finite number."
     return f"{where}: no line of numbers in {len(raw):,} bytes."
 

@@ -12,12 +12,14 @@ from harembed.data.dataset import Dataset, DatasetInfo, Protocol, Request, from_
 from harembed.data.recording import UNLABELLED, Channel, Recording, Windows, describe_saturation, to_counts
 from harembed.data.split import (
     LEAKING,
+    LOSO,
     RECORDINGS,
     SPLITS,
     SUBJECTS,
     check_split,
     hold_out_recordings,
     hold_out_subjects,
+    left_out,
 )
 from harembed.errors import DataError
 
@@ -50,7 +52,8 @@ def load_csv(request: Request) -> Dataset:
                           f"{Path(request.variant).name}: {len(files)} files, {len(recordings)} recordings, sha256 "
                           f"of their contents in order {_digest(files)}"),
         citation="", licence="the user's own", licence_notice="The recordings are the user's own.",
-        notes=(saturation, order))
+        notes=(saturation, order),
+        continuous=any(np.unique(r.labels[r.labels != UNLABELLED]).size > 1 for r in recordings))
     if split == LEAKING:
         return leaking_from_recordings(info, recordings)
     held, words = _test_recordings(files, recordings, split)
@@ -159,6 +162,9 @@ def _test_recordings(files: Sequence[CsvFile], recordings: Sequence[Recording], 
         return names, (f"by recording: {len(names)} of {len(recordings)} recordings, drawn with seed 0, are the test "
                        "set; the same people may be in train and test, so this is not subject-independent")
     people = set(one_row_each.subjects)
+    if split.startswith(f"{LOSO}="):
+        person, words = left_out(split, people)
+        return {r.name for r in recordings if r.subject == person}, words
     if wanted:
         if unknown := [s for s in wanted if s not in people]:
             raise DataError(f"The line `# test_subjects:` names {unknown[0]!r}, who is not in the files.",

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from harembed.data.archive import iterate_members, parse_table
-from harembed.data.dataset import Dataset, DatasetInfo, Protocol, Request, from_recordings, leaking_from_recordings
+from harembed.data.dataset import Dataset, DatasetInfo, Division, Protocol, Request, choose, divide
 from harembed.data.recording import Channel, Recording, describe_saturation, to_counts
 from harembed.data.source import ArchiveSource, describe_checksum, find_or_download
-from harembed.data.split import LEAKING, SUBJECTS, check_split
-from harembed.errors import DataError, unknown_name
+from harembed.data.split import LEAKING, LOSO, SUBJECTS
+from harembed.errors import DataError
 
 RATE_HZ = 50.0
 WINDOW, HOP = 128, 64
@@ -37,7 +37,7 @@ CHANNELS = (*_GYRO,
             *(Channel(f"userAcceleration.{axis}", "body_acc", "g", 1 / 4096, on_device=False) for axis in "xyz"),
             *(Channel(f"gravity.{axis}", "gravity", "g", 1 / 16384, on_device=False) for axis in "xyz"))
 RAW_CHANNELS = (*(Channel(f"totalAcceleration.{axis}", "acc", "g", 1 / 2048) for axis in "xyz"), *_GYRO)
-VARIANTS: dict[str | None, tuple[Channel, ...]] = {None: CHANNELS, "raw": RAW_CHANNELS, TRIALS: CHANNELS}
+VARIANTS: dict[str | None, tuple[Channel, ...]] = {None: CHANNELS, "raw": RAW_CHANNELS}
 
 # The git id of the archive in the tree of the authors' repository: no SHA-256 is published.
 _GIT_BLOB = "78f9957d9f4d0a4b6457461009e1f2e0453a872d"
@@ -56,36 +56,32 @@ def load_motionsense(request: Request) -> Dataset:
     ------
     DataError    unknown variant or split, or a damaged archive
     """
-    if request.variant not in VARIANTS:
-        known = ["motionsense", *(f"motionsense:{v}" for v in VARIANTS if v)]
-        raise DataError(unknown_name("dataset", f"motionsense:{request.variant}", known),
-                        f"Use --dataset with one of: {', '.join(known)}.")
-    split = request.split or (TRIALS if request.variant == TRIALS else SUBJECTS)
-    check_split(split, (SUBJECTS, TRIALS, LEAKING))
+    variant, split = choose(request, "motionsense", ("raw",), (SUBJECTS, TRIALS, LOSO, LEAKING))
     path = find_or_download(SOURCE, request.data_root)
-    channels = VARIANTS[request.variant]
+    channels = VARIANTS[variant]
     recordings, saturation = read_motionsense(path, channels)
     words, other = describe_checksum(SOURCE, path)
-    is_test = [_trial(r) > LAST_TRAINING_TRIAL if split == TRIALS else r.subject in TEST_SUBJECTS for r in recordings]
     info = DatasetInfo(
         name="motionsense" if request.variant is None else f"motionsense:{request.variant}",
         title="MotionSense (device motion)", rate_hz=RATE_HZ, channels=channels, classes=tuple(ACTIVITIES.values()),
         protocol=Protocol(request.window or WINDOW, request.hop or (TRIALS_HOP if split == TRIALS else HOP),
-                          _SPLIT_WORDS.get(split, ""), "macro F1", False, words),
+                          "", "macro F1", False, words),
         citation="M. Malekzadeh, R. G. Clegg, A. Cavallaro, H. Haddadi: Mobile sensor data anonymization. "
                  "IoTDI 2019",
         licence="MIT", licence_notice="MotionSense is under the MIT licence of its authors' repository.",
         notes=(saturation, *(() if other is None else (other,))))
-    if split == LEAKING:
-        return leaking_from_recordings(info, recordings)
-    return from_recordings(info, [r for r, test in zip(recordings, is_test, strict=True) if not test],
-                           [r for r, test in zip(recordings, is_test, strict=True) if test])
+    return divide(info, recordings, split, _DIVISIONS)
 
 
-_SPLIT_WORDS = {
-    SUBJECTS: "by subject: people 19 to 24 of 24 are the test set",
-    TRIALS: "by trial: the short trials (11 to 16) are the test set; the same 24 people are in train and test, so "
-            "this is not subject-independent",
+def _trial(recording: Recording) -> int:
+    return int(recording.name.rsplit("-", 1)[1])
+
+
+_DIVISIONS = {
+    SUBJECTS: Division("by subject: people 19 to 24 of 24 are the test set", lambda r: r.subject in TEST_SUBJECTS),
+    TRIALS: Division("by trial: the short trials (11 to 16) are the test set; the same 24 people are in train and "
+                     "test, so this is not subject-independent and too high for new people",
+                     lambda r: _trial(r) > LAST_TRAINING_TRIAL),
 }
 
 
@@ -129,10 +125,6 @@ def _values(table: np.ndarray, channels: tuple[Channel, ...]) -> np.ndarray:
     for axis in "xyz":
         columns[f"totalAcceleration.{axis}"] = columns[f"gravity.{axis}"] + columns[f"userAcceleration.{axis}"]
     return np.stack([columns[c.name] for c in channels], axis=1)
-
-
-def _trial(recording: Recording) -> int:
-    return int(recording.name.rsplit("-", 1)[1])
 
 
 def _tail(name: str) -> str:

@@ -21,6 +21,7 @@ class Channel:
     unit: str  # "g", "rad/s", ...
     lsb: float  # unit per int16 count
     on_device: bool = True  # False: needs a filter over the whole recording, or a fusion that the firmware lacks
+    place: str = ""  # where on the body; the channels of one place are one rigid device; "": there is one place
 
     @property
     def full_scale(self) -> float:

@@ -22,7 +22,7 @@ class ArchiveSource:
     download_name: str  # one of `names`
     sha256: str | None  # of what `url` delivers, where published or independently recorded
     git_blob: str | None  # or its id in the tree of the official git repository
-    official: tuple[str, ...]  # "sha256 ..." or "git blob ..." of every official form of the archive
+    official: tuple[str, ...]  # "sha256 ..." or "git blob ..." of every official form; empty: none is published
 
 
 def find_or_download(source: ArchiveSource, data_root: Path | None) -> Path:
@@ -60,6 +60,9 @@ def describe_checksum(source: ArchiveSource, path: Path) -> tuple[str, str | Non
                 f"{path.name} was read from an unpacked folder: no checksum was compared.")
     sha256 = f"sha256 {sha256_of(path)}"
     words = f"{path.name}, {sha256}"
+    if not source.official:
+        return words, (f"No checksum of the official {source.title} archive is published or recorded here: nothing "
+                       f"was compared. It comes from {source.url}")
     if sha256 in source.official or f"git blob {git_blob_of(path)}" in source.official:
         return f"{words} (official)", None
     return words, (f"The archive {path.name} is not byte for byte the official one ({' or '.join(source.official)}): "
@@ -67,7 +70,8 @@ def describe_checksum(source: ArchiveSource, path: Path) -> tuple[str, str | Non
 
 
 def _download(source: ArchiveSource, cache: Path, wanted: Path) -> Path:
-    by_hand = (f"Get {source.url} by hand ({source.official[0]}) and put it as {source.download_name!r} into "
+    checksum = f" ({source.official[0]})" if source.official else ""
+    by_hand = (f"Get {source.url} by hand{checksum} and put it as {source.download_name!r} into "
                f"{wanted}, or into a folder named by --data-root.")
     pooch.get_logger().setLevel(logging.ERROR)
     bar = _Bar(source.title)

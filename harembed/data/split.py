@@ -4,15 +4,18 @@ Overlapping windows of one recording resemble each other: dividing them at rando
 16 points over a split by subject. That is refused here unless asked for by the name LEAKING.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from harembed.data.recording import Windows
 from harembed.errors import DataError, unknown_name
 
 SUBJECTS = "subjects"
+LOSO = "loso"  # asked for as loso=SUBJECT: one fold of leave-one-subject-out
 RECORDINGS = "recordings"
 LEAKING = "leaking-random-windows"
-SPLITS = (SUBJECTS, RECORDINGS, LEAKING)
+SPLITS = (SUBJECTS, RECORDINGS, LOSO, LEAKING)
 _TRIES = 100  # draws before a split is accepted in which a class is missing on one side
 
 
@@ -75,9 +78,28 @@ def subject_folds(windows: Windows, k: int, seed: int) -> list[tuple[Windows, Wi
 
 
 def check_split(split: str, known: tuple[str, ...]) -> None:
-    """Refuse the name of a split that a dataset does not have."""
-    if split not in known:
-        raise DataError(unknown_name("split", split, list(known)), f"Use --split {known[0]}.")
+    """Refuse the name of a split that a dataset does not have; LOSO in `known` stands for every loso=SUBJECT."""
+    if LOSO in known and split.startswith(f"{LOSO}="):
+        return
+    if split not in known or split == LOSO:
+        shown = [f"{LOSO}=SUBJECT" if name == LOSO else name for name in known]
+        raise DataError(unknown_name("split", split, shown), f"Use --split {shown[0]}.")
+
+
+def left_out(split: str, subjects: Iterable[str]) -> tuple[str, str]:
+    """The person whom loso=SUBJECT names, and the split in words.
+
+    Raises
+    ------
+    DataError    nobody of that name, or nobody else
+    """
+    person, people = split.partition("=")[2], sorted(set(subjects))
+    if person not in people:
+        raise DataError(unknown_name("subject", person, people), f"Use --split {LOSO}={people[0]}.")
+    if len(people) < 2:
+        raise DataError(f"{person} is the only person: nobody would be left to train on.", _way_out("subject"))
+    return person, (f"by subject: {person} (of {len(people)} people) is the test set, one fold of "
+                    "leave-one-subject-out; its score is that of one person")
 
 
 def check_disjoint(train: Windows, test: Windows) -> None:

@@ -9,11 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from harembed.data.archive import iterate_members, parse_table
-from harembed.data.dataset import PARITY_WINDOWS, Dataset, DatasetInfo, Protocol, Request, leaking_dataset
+from harembed.data.dataset import (
+    Dataset,
+    DatasetInfo,
+    Protocol,
+    Request,
+    choose,
+    from_windows,
+    leaking_dataset,
+    leave_one_out,
+)
 from harembed.data.recording import Channel, Windows, describe_saturation, to_counts
 from harembed.data.source import ArchiveSource, describe_checksum, find_or_download
-from harembed.data.split import LEAKING, SUBJECTS, check_split
-from harembed.errors import DataError, unknown_name
+from harembed.data.split import LEAKING, LOSO, SUBJECTS
+from harembed.errors import DataError
 
 WINDOW, HOP = 128, 64  # samples, fixed by the publication
 CLASSES = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING")
@@ -46,17 +55,13 @@ def load_uci_har(request: Request) -> Dataset:
     ------
     DataError    unknown variant or split, another window than the published one, or a damaged archive
     """
-    if request.variant not in VARIANTS:
-        raise DataError(unknown_name("dataset", f"uci-har:{request.variant}", ["uci-har", "uci-har:raw"]),
-                        "Use --dataset uci-har or --dataset uci-har:raw.")
-    split = request.split or SUBJECTS
-    check_split(split, (SUBJECTS, LEAKING))
+    variant, split = choose(request, "uci-har", ("raw",), (SUBJECTS, LOSO, LEAKING))
     for asked, published, what in ((request.window, WINDOW, "window"), (request.hop, HOP, "hop")):
         if asked not in (None, published):
             raise DataError(f"UCI-HAR is published with a {what} of {published} samples, {asked} cannot be had.",
                             f"Leave --{what} out; or use motionsense or your own csv, which are cut on loading.")
     path = find_or_download(SOURCE, request.data_root)
-    channels = VARIANTS[request.variant]
+    channels = VARIANTS[variant]
     train, test, saturation = read_uci_har(path, channels)
     words, other = describe_checksum(SOURCE, path)
     info = DatasetInfo(
@@ -71,12 +76,11 @@ def load_uci_har(request: Request) -> Dataset:
         licence_notice="UCI-HAR: the README of the dataset prohibits any commercial use.",
         notes=(saturation, *(() if other is None else (other,)),
                "The archive names no recordings: all windows of a subject count as one."))
+    pool = Windows.concatenate([train, test])
     if split == LEAKING:
-        return leaking_dataset(info, Windows.concatenate([train, test]), None)
-    # The published windows are all there is: a shortened archive is filled up for parity by training windows.
-    missing = PARITY_WINDOWS - len(test)
-    extra = train.select(np.arange(min(missing, len(train)))) if missing > 0 else None
-    return Dataset(info, train, test, extra)
+        return leaking_dataset(info, pool, None)
+    return leave_one_out(info, pool, split) if split != SUBJECTS else \
+        from_windows(info, pool, np.arange(len(pool)) >= len(train))
 
 
 def read_uci_har(path: Path, channels: tuple[Channel, ...]) -> tuple[Windows, Windows, str]:

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from harembed.data.archive import sha256_of
-from harembed.data.dataset import Dataset, DatasetInfo, Protocol, Request, from_recordings, leaking_from_recordings
+from harembed.data.dataset import Dataset, DatasetInfo, Division, Protocol, Request, choose, divide
 from harembed.data.recording import Channel, Recording, describe_saturation, to_counts
-from harembed.data.split import LEAKING, SUBJECTS, check_split
-from harembed.errors import DataError, unknown_name
+from harembed.data.split import LEAKING, LOSO, SUBJECTS
+from harembed.errors import DataError
 
 RATE_HZ = 50.0
 # Chosen from the training people alone: one of 20 repetitions takes 88 samples in the median recording and
@@ -36,18 +36,13 @@ def load_watch(request: Request) -> Dataset:
     ------
     DataError    seglearn is not installed, its file is damaged, or holds anything but arrays of numbers
     """
-    if request.variant is not None:
-        raise DataError(unknown_name("dataset", f"watch:{request.variant}", ["watch"]), "Use --dataset watch.")
-    split = request.split or SUBJECTS
-    check_split(split, (SUBJECTS, LEAKING))
+    _, split = choose(request, "watch", (), (SUBJECTS, LOSO, LEAKING))
     path = watch_path()
     recordings, classes, saturation = read_watch(path)
     info = DatasetInfo(
         name="watch", title="Smartwatch shoulder exercises (seglearn)", rate_hz=RATE_HZ, channels=CHANNELS,
         classes=classes,
-        protocol=Protocol(request.window or WINDOW, request.hop or HOP,
-                          f"by subject: people {', '.join(TEST_SUBJECTS)} of 10 are the test set, both their sides",
-                          "macro F1", False,
+        protocol=Protocol(request.window or WINDOW, request.hop or HOP, "", "macro F1", False,
                           f"seglearn {importlib.metadata.version('seglearn')}, {path.name}, "
                           f"sha256 {sha256_of(path)}"),
         citation="D. M. Burns, N. Leung, M. Hardisty, C. M. Whyne, P. Henry, S. McLachlin: Shoulder physiotherapy "
@@ -57,10 +52,9 @@ def load_watch(request: Request) -> Dataset:
         licence_notice="The recordings come with the seglearn package under its BSD licence.",
         notes=(saturation, "The file states no units: g and rad/s are read off the data (median norm of the "
                            "acceleration 1.07)."))
-    if split == LEAKING:
-        return leaking_from_recordings(info, recordings)
-    return from_recordings(info, [r for r in recordings if r.subject not in TEST_SUBJECTS],
-                           [r for r in recordings if r.subject in TEST_SUBJECTS])
+    return divide(info, recordings, split, {SUBJECTS: Division(
+        f"by subject: people {', '.join(TEST_SUBJECTS)} of 10 are the test set, both their sides",
+        lambda r: r.subject in TEST_SUBJECTS)})
 
 
 def watch_path() -> Path:

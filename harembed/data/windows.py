@@ -1,22 +1,26 @@
 """Cut recordings into windows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from harembed.data.recording import Recording, Windows
 from harembed.errors import DataError
 
+MAJORITY = "majority"  # the class of most samples; of equally many, the smaller class index
+LAST = "last sample"
 
-def cut(recording: Recording, window: int, hop: int, start: int = 0) -> Windows:
+
+def cut(recording: Recording, window: int, hop: int, start: int = 0, label: str = MAJORITY) -> Windows:
     """Cut one recording into windows at start, start + hop, ...; the incomplete tail is dropped.
 
-    The label of a window is the class of most of its samples; of equally many, the smaller class index.
-    A window that is mostly unlabelled is left out.
+    A window that `label` finds unlabelled is left out.
 
     Parameters
     ----------
     window, hop, start : int    samples; hop < window overlaps
+    label : str                 one of LABELS: how a window gets its class from its samples
 
     Returns
     -------
@@ -30,18 +34,47 @@ def cut(recording: Recording, window: int, hop: int, start: int = 0) -> Windows:
         raise DataError(f"A window of {window} samples with a hop of {hop} from sample {start} cannot be cut.",
                         "Give --window and --hop as positive numbers of samples.")
     check_window([recording], window)
-    starts = np.arange(start, len(recording.counts) - window + 1, hop)
-    index = starts[:, None] + np.arange(window)
-    y = _majority(recording.labels[index])
-    kept = y >= 0
-    n = int(kept.sum())
-    return Windows(recording.counts[index[kept]], y[kept], np.full(n, recording.subject),
-                   np.full(n, recording.name))
+    starts, y = label_windows(recording.labels, window, hop, start, label)
+    return Windows(recording.counts[starts[:, None] + np.arange(window)], y, np.full(len(y), recording.subject),
+                   np.full(len(y), recording.name))
 
 
-def cut_all(recordings: Sequence[Recording], window: int, hop: int, start: int = 0) -> Windows:
+def label_windows(labels: np.ndarray, window: int, hop: int, start: int = 0,
+                  label: str = MAJORITY) -> tuple[np.ndarray, np.ndarray]:
+    """First samples [N] and classes [N] int64 of the windows that `cut` makes of labels [T] int16."""
+    starts = np.arange(start, len(labels) - window + 1, hop)
+    y = LABELS[label](labels[starts[:, None] + np.arange(window)])
+    return starts[y >= 0], y[y >= 0]
+
+
+def cut_all(recordings: Sequence[Recording], window: int, hop: int, start: int = 0,
+            label: str = MAJORITY) -> Windows:
     """Cut several recordings and join the windows in their order."""
-    return Windows.concatenate([cut(r, window, hop, start) for r in recordings])
+    return Windows.concatenate([cut(r, window, hop, start, label) for r in recordings])
+
+
+@dataclass(frozen=True)
+class Kept:
+    recordings: list[Recording]
+    note: str  # what was left out, in words
+
+
+def leave_out_short(recordings: Sequence[Recording], window: int) -> Kept:
+    """Drop the recordings that are shorter than a window, and say how many.
+
+    For datasets whose recordings are cut where the source has a gap; where a recording is what somebody
+    recorded, check_window refuses it instead.
+
+    Raises
+    ------
+    DataError    nothing is long enough
+    """
+    kept = [r for r in recordings if len(r.counts) >= window]
+    if not kept:
+        check_window(recordings, window)
+    lost = sum(len(r.counts) for r in recordings) - sum(len(r.counts) for r in kept)
+    return Kept(kept, f"{len(recordings) - len(kept)} of {len(recordings)} uninterrupted pieces are shorter than a "
+                      f"window of {window} samples and are left out ({lost:,} samples).")
 
 
 def check_window(recordings: Sequence[Recording], window: int) -> None:
@@ -61,7 +94,8 @@ def check_window(recordings: Sequence[Recording], window: int) -> None:
                         f"Use --window {length} or less, or leave that recording out.")
 
 
-def fill_up(recordings: Sequence[Recording], window: int, hop: int, needed: int) -> Windows | None:
+def fill_up(recordings: Sequence[Recording], window: int, hop: int, needed: int,
+            label: str = MAJORITY) -> Windows | None:
     """Cut windows that the regular grid of this hop does not contain, spread evenly over the recordings.
 
     They serve to compare implementations on more data (parity), never to train or to score: they overlap
@@ -79,7 +113,7 @@ def fill_up(recordings: Sequence[Recording], window: int, hop: int, needed: int)
         return None
     parts: list[Windows] = []
     for start in _offsets(hop):
-        parts.append(cut_all(recordings, window, hop, start))
+        parts.append(cut_all(recordings, window, hop, start, label))
         if sum(map(len, parts)) >= needed:
             break
     if not parts or not sum(map(len, parts)):
@@ -106,3 +140,11 @@ def _majority(labels: np.ndarray) -> np.ndarray:
     values = np.unique(labels)
     counts = np.stack([(labels == v).sum(axis=1) for v in values], axis=1) if values.size else np.empty((0, 1))
     return values[counts.argmax(axis=1)].astype(np.int64) if values.size else np.empty(0, np.int64)
+
+
+def _last(labels: np.ndarray) -> np.ndarray:
+    return labels[:, -1].astype(np.int64)
+
+
+# [N, T] int16 (>= -1) to [N] int64
+LABELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {MAJORITY: _majority, LAST: _last}

@@ -46,7 +46,9 @@ KEYS: dict[str, tuple[str, str]] = {
                             "evaluated"),
     "accuracy_int8": ("test subjects", "evaluated"),
     "weighted_f1_int8": ("test subjects", "evaluated"),
-    "scores": ("per class and confusion matrices, by split and arithmetic", "evaluated"),
+    "scores": ("per class and confusion matrices, by split and arithmetic; `worn`: with sensors turned or swapped; "
+               "`events`: of continuous recordings; `new_people`: float, by subject, where the split shares people",
+               "evaluated"),
     "peak_ram_bytes": ("arena by the memory plan, input and output included", "counted"),
     "peak_ram_lower_bound_bytes": ("largest live set; no plan can be smaller", "counted"),
     "peak_ram_elf_bytes": ("size of the arena in the firmware image", "counted"),

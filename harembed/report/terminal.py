@@ -19,6 +19,9 @@ def summary(facts: dict[str, Any], folder: Path, console: Console) -> None:
     if facts["dataset"] is not None:
         if facts["protocol"]["leaking"]:
             console.print("[bold red]The protocol leaks: these scores say nothing about new people.[/bold red]")
+        if (by_subject := facts["scores"].get("new_people")) and "macro_f1" in by_subject:
+            console.print(f"[bold]macro F1 on new people: {by_subject['macro_f1']:.4f}[/bold], float "
+                          f"({by_subject['split']})", highlight=False)
         for warning in facts["scores"]["noise_warnings"]:
             console.print(f"[yellow]{warning}[/yellow]", highlight=False)
     console.print(f"\nreport  {folder / 'report.html'}\nfacts   {folder / 'report.json'}\n"
