@@ -81,12 +81,16 @@ def common(
 
 @app.command(epilog="Examples:  harembed search --board nucleo_l552ze_q\n\n"
                     "harembed search --board nucleo_l552ze_q --dataset uci-har --macs 150000 --out runs/uci\n\n"
+                    "harembed search --strategy evolution --train-epochs 2400 --out runs/evolution\n\n"
                     "harembed search --board host --dataset csv:recordings/ --window 128 --hop 64")
 def search(
     board: BoardOption = "nucleo_l552ze_q",
     dataset: Annotated[str | None, typer.Option(help="watch, uci-har, motionsense, hapt, dsads, ..., csv:PATH: "
                                                      "`harembed datasets` lists all. Default: watch.")] = None,
     out: OutOption = None,
+    strategy: Annotated[str | None, typer.Option(help="sftnas: super-net, random networks, neighbours of the best. "
+                                                      "random: random networks alone. evolution: NSGA-II over macro "
+                                                      "F1 and MACs. Default: sftnas.")] = None,
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it. Default: 0.")] = None,
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
@@ -95,6 +99,9 @@ def search(
     beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss. Default: 1.")] = None,
     tail: Annotated[str | None, typer.Option(help="conv, or tinyhar: attention, LSTM and weighted aggregation, as "
                                                   "published. Default: whichever is better.")] = None,
+    train_epochs: Annotated[int | None, typer.Option(help="Epochs that the search may train in all, to compare "
+                                                          "strategies at equal effort. Default: as many as sftnas "
+                                                          "takes.")] = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of each super-net.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
@@ -116,7 +123,8 @@ def search(
     given: dict[str, Any] = {
         "board": board, "dataset": dataset, "seed": seed, "ram": ram, "macs": macs,
         "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1, "beta2": beta2, "tail": tail,
-        "search_epochs": search_epochs, "float_epochs": float_epochs, "qat_epochs": qat_epochs,
+        "strategy": strategy, "train_epochs": train_epochs, "search_epochs": search_epochs,
+        "float_epochs": float_epochs, "qat_epochs": qat_epochs,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
     }
     asked = load_settings(settings, given)

@@ -1,6 +1,7 @@
 """What a run was asked for: validated, unknown keys refused, stored as run.toml in its folder."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -21,13 +22,14 @@ class RunSettings(BaseModel):
     board: str = "nucleo_l552ze_q"
     dataset: str = "watch"
     seed: int = Field(0, ge=0, description="of the search, training and all splits")
-    strategy: Literal["sftnas"] = "sftnas"
+    strategy: Literal["sftnas", "random", "evolution"] = "sftnas"
     ram: int | None = Field(None, gt=0, description="bytes of arena; default: the board's")
     macs: int = Field(200_000, gt=0, description="multiply-accumulates of one inference, at most")
     latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")
     beta1: float | None = Field(None, ge=0, description="weight of the complexity loss (eq. 10); default: 0.3")
     beta2: float = Field(1.0, ge=0, description="weight of the memory loss (eq. 10)")
     tail: Literal["conv", "tinyhar"] | None = Field(None, description="behind the first stage; default: any")
+    train_epochs: int | None = Field(None, gt=0, description="of the search in all; default: as many as sftnas takes")
     search_epochs: int | None = Field(None, gt=0, description="of each super-net; default: by size of the data")
     float_epochs: int = Field(80, gt=0, description="of the final training before the branches")
     qat_epochs: int = Field(16, gt=0, description="of each branch: float and quantisation-aware")
@@ -67,6 +69,10 @@ def load_settings(path: Path | None, overrides: dict[str, Any]) -> RunSettings:
         if first["type"] == "extra_forbidden":
             raise RunError(f"{where}: {unknown_name('setting', key, list(RunSettings.model_fields))}",
                            "Remove or correct the key.") from e
+        if first["type"] == "literal_error":
+            known = re.findall(r"'([^']+)'", first["ctx"]["expected"])
+            raise RunError(f"{where}: {unknown_name(key, str(first['input']), known)}",
+                           "See `harembed search --help`.") from e
         raise RunError(f"{where}: {key}: {first['msg']} (got {first['input']!r}).",
                        "See `harembed search --help`.") from e
 

@@ -1,6 +1,7 @@
 """The stages from recordings to an integer graph: each reads the job, writes its files, returns a note."""
 
 from dataclasses import asdict, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from harembed.new_people import score_new_people, shares_people
 from harembed.nn.quant import Mode
 from harembed.progress import Tick
 from harembed.search import search
-from harembed.search.candidate import Candidate, derived_seed, pareto
+from harembed.search.candidate import Candidate, derived_seed, not_dominated, pareto
+from harembed.search.effort import candidate_epochs
 from harembed.search.latency import LatencyPredictor
+from harembed.search.result import SearchResult
 from harembed.search.settings import DESK, SearchSettings
 from harembed.search_job import SearchJob
 from harembed.space import Architecture
@@ -36,8 +39,11 @@ NOISE_WINDOWS = 512
 # Shares of the last training's epochs: enough to tell a hopeless candidate, and to rank good ones.
 _SHORT, _FULL = 0.25, 0.5
 # The parts that a strategy reports, as (begin, share) of the whole search.
-_SEARCH_PARTS = {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (0.35, 0.2), "refining": (0.55, 0.2),
-                 "finals": (0.75, 0.25)}
+_DRAWN_PARTS = {"scoring": (0.0, 0.55), "entrants": (0.55, 0.2), "finals": (0.75, 0.25)}
+_SEARCH_PARTS = {
+    "sftnas": {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (0.35, 0.2), "refining": (0.55, 0.2),
+               "finals": (0.75, 0.25)},
+    "random": _DRAWN_PARTS, "evolution": _DRAWN_PARTS}
 THREADS = 2  # of PyTorch; fixed, because another number may round differently
 
 
@@ -68,21 +74,25 @@ def search_network(job: SearchJob, tick: Tick) -> str:
     s = job.settings
 
     def told(part: str, done: int, of: int, figures: dict[str, Any]) -> None:
-        begin, share = _SEARCH_PARTS[part]
+        begin, share = _SEARCH_PARTS[s.strategy][part]
         words = ", ".join(f"{k} {v:,.4g}" for k, v in figures.items() if k in ("train_loss", "macro_f1", "macs"))
         tick(begin + share * done / of, 1.0, f"{part} {done}/{of}: {words}")
 
-    result = search(job.dataset.train, _search_settings(job), job.run, told, s.strategy)
+    settings = _search_settings(job)
+    result = search(job.dataset.train, settings, job.run, told, s.strategy)
     best = result.best
     # Only finalists were trained equally often on the same folds: only they can be compared.
     trials = len(best.scores.final_f1)
     finalists = [c for c in result.candidates if len(c.scores.final_f1) == trials]
     job.run.write_json("search.json", {
         "settings": {**s.model_dump(), "ram": job.ram_bytes}, "chosen": best.id,
+        "strategy": s.strategy, "epochs_trained": result.epochs_trained,
         "front": [c.id for c in pareto(finalists, lambda c: c.scores.macs.value)],
-        "curves": _search_curves(result.history), "candidates": [_candidate(c, trials) for c in result.candidates],
+        "pareto": [c.id for c in not_dominated(finalists)], "curves": _search_curves(result),
+        "candidates": [_candidate(c, trials, settings) for c in result.candidates],
         "rejected": result.rejected, "architecture": best.architecture.to_dict()})
-    return f"{len(result.candidates)} candidates; {best.architecture.describe()}"
+    return (f"{s.strategy}, {len(result.candidates)} candidates, {result.epochs_trained['total']:,} epochs; "
+            f"{best.architecture.describe()}")
 
 
 def _search_settings(job: SearchJob) -> SearchSettings:
@@ -97,7 +107,8 @@ def _search_settings(job: SearchJob) -> SearchSettings:
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
         bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
-        final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), threads=THREADS)
+        final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
+        threads=THREADS)
 
 
 def _tails(job: SearchJob) -> tuple[str, ...]:
@@ -119,10 +130,14 @@ def _predictions(job: SearchJob) -> dict[str, Any]:
     return {"predict_us": predictor.latency_us, "cycles_per_mac": per_mac}
 
 
-def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:
+def _search_curves(result: SearchResult) -> list[dict[str, Any]]:
+    history = result.history
+
     def column(key: str, divisor: float = 1.0) -> list[float]:
         return [epoch[key] / divisor for epoch in history]
 
+    if not history:
+        return [_progress_curve(result)]
     return [
         {"caption": "The super-net: loss on its training subjects, and on those that alpha learns from.",
          "ylabel": "loss", "series": {"weights and gates": column("train_loss"),
@@ -134,19 +149,29 @@ def _search_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:
     ]
 
 
-def _candidate(c: Candidate, trials: int) -> dict[str, Any]:
+def _progress_curve(result: SearchResult) -> dict[str, Any]:
+    """What a strategy without super-net found, in the order in which it looked."""
+    found = [c.scores.macro_f1[0].value for c in result.candidates]
+    return {"caption": "Candidates in the order in which they were proposed, each after one short training.",
+            "xlabel": "candidate", "ylabel": "macro F1, validation",
+            "series": {"candidate": found, "best so far": list(accumulate(found, max))}}
+
+
+def _candidate(c: Candidate, trials: int, settings: SearchSettings) -> dict[str, Any]:
     """A row of the report; costs are estimates, scores are of validation subjects."""
     s = c.scores
     return {"id": c.id, "text": c.architecture.describe(), "found_by": _found_by(c.origin), "macro_f1": s.mean_f1,
             "finalist": len(s.final_f1) == trials, "trainings": len(s.macro_f1) + len(s.final_f1),
+            "epochs_trained": candidate_epochs(c, settings),
             "macs": int(s.macs.value), "parameters": int(s.parameters.value),
-            "ram_bytes": int(s.peak_ram_bytes.value)}
+            "ram_bytes": int(s.peak_ram_bytes.value), "flash_bytes": int(s.flash_bytes.value),
+            "latency_us": s.latency_us.value}
 
 
 def _found_by(origin: dict[str, Any]) -> str:
     if "generation" in origin:
         return f"generation {origin['generation'] + 1}"
-    return "chance" if origin["drawn"] == "newcomer" else f"super-net, {origin['drawn']}"
+    return "chance" if origin["drawn"] in ("newcomer", "random") else f"super-net, {origin['drawn']}"
 
 
 def _tensors(job: SearchJob) -> tuple[Tensor, Tensor]:

@@ -74,6 +74,7 @@ BAD_INPUT = {
     "more RAM than there is": (lambda t: ["--ram", "300000"], ["300,000", "262,144"]),
     "negative budget": (lambda t: ["--macs", "-5"], ["macs"]),
     "unknown tail": (lambda t: ["--tail", "lstm"], ["tail", "tinyhar", "lstm"]),
+    "unknown strategy": (lambda t: ["--strategy", "evoluton"], ["strategy", "evoluton", "'evolution'", "sftnas"]),
     "settings with unknown key": (lambda t: ["--settings", settings_file(t)], ["settings.toml", "sead", "seed"]),
 }
 

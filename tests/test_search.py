@@ -52,7 +52,7 @@ class Killed(Exception):
     pass
 
 
-def run(path, settings=TINY, kill_at: int | None = None):
+def run(path, settings=TINY, kill_at: int | None = None, strategy: str = "sftnas"):
     """Search into a folder; stop dead at the kill_at-th report of progress."""
     count = 0
 
@@ -62,7 +62,7 @@ def run(path, settings=TINY, kill_at: int | None = None):
             raise Killed
         count += 1
 
-    return search(toy_windows(), settings, RunDir(path), progress)
+    return search(toy_windows(), settings, RunDir(path), progress, strategy)
 
 
 @pytest.fixture(scope="module")

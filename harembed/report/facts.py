@@ -71,7 +71,11 @@ KEYS: dict[str, tuple[str, str]] = {
                "`extremes` constant), mismatches, and each target compared with ==", "simulated"),
     "onnx": ("the QDQ export in onnxruntime: same_class of windows, max_logit_deviation in steps", "evaluated"),
     "candidates": ("what the search scored, by id", ""),
-    "search": ("curves by epoch, chosen candidate, Pareto front", ""),
+    "strategy": ("of the search, by name; its settings are in `settings`", ""),
+    "epochs_trained": ("by the search: total, super-net (its passes over windows in epochs of a candidate), "
+                       "candidates; see harembed/search/effort.py", "counted"),
+    "search": ("curves, chosen candidate, Pareto fronts of the finalists: `front` over macro F1 and MACs, `pareto` "
+               "over macro F1, RAM, flash, latency and MACs", ""),
     "training": ("curves by epoch of float, float branch and QAT", ""),
     "kernels": ("whose the image has: `text`, one line; backend, --optimize, foreign sources with their revisions, "
                 "and the nodes that run on our portable kernels instead, with the reason", ""),
@@ -81,7 +85,8 @@ KEYS: dict[str, tuple[str, str]] = {
 
 
 LEARNED = ("dataset", "protocol", "macro_f1_float", "macro_f1_ptq", "macro_f1_int8", "macro_f1_validation",
-           "accuracy_int8", "weighted_f1_int8", "scores", "candidates", "search", "training")
+           "accuracy_int8", "weighted_f1_int8", "scores", "candidates", "strategy", "epochs_trained",
+           "search", "training")
 
 
 def collect(run: RunDir) -> dict[str, Any]:
@@ -128,7 +133,9 @@ def _learned(run: RunDir, scores: dict[str, Any]) -> dict[str, Any]:
         "weighted_f1_int8": test["int8"]["weighted_f1"],
         "scores": scores,
         "candidates": search["candidates"],
-        "search": {k: search[k] for k in ("chosen", "front", "curves")},
+        "strategy": search["settings"]["strategy"],
+        "epochs_trained": search.get("epochs_trained"),  # null in a run of an earlier version
+        "search": {**{k: search[k] for k in ("chosen", "front", "curves")}, "pareto": search.get("pareto")},
         "training": training,
     }
 

@@ -48,8 +48,8 @@ def _learned(facts: dict[str, Any]) -> dict[str, Any]:
                                              facts["dataset"]["classes"])),
         "pareto": Markup(charts.pareto(facts["candidates"], search["front"], search["chosen"],
                                        facts["settings"]["macs"])),
-        "search": [{"svg": Markup(charts.curves(c["series"], c["ylabel"])), "caption": c["caption"]}
-                   for c in search["curves"]],
+        "search": [{"svg": Markup(charts.curves(c["series"], c["ylabel"], c.get("xlabel", "epoch"))),
+                    "caption": c["caption"]} for c in search["curves"]],
         "training": [{"svg": Markup(charts.curves(c["series"], c["ylabel"])), "caption": c["caption"]}
                      for c in facts["training"]["curves"]],
     }

@@ -35,6 +35,9 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
         rows.append((
             "macro F1, test subjects", f"int8 {facts['macro_f1_int8']:.4f}   float {facts['macro_f1_float']:.4f}   "
             f"post-training int8 {facts['macro_f1_ptq']:.4f}", "macro_f1_int8"))
+        if facts["epochs_trained"] is not None:
+            rows.append(("search", f"{facts['strategy']}   {len(facts['candidates'])} candidates   "
+                         f"{facts['epochs_trained']['total']:,} epochs of training", "epochs_trained"))
     rows += [
         ("size", f"{facts['macs']:,} MACs   {facts['parameters']:,} parameters", "macs"),
         ("peak RAM", f"{facts['peak_ram_bytes']:,} bytes by plan (lower bound "

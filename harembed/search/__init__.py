@@ -1,6 +1,8 @@
-"""Search strategies. To add one: a file with a function of this face, and a line here.
+"""Search strategies. To add one: a file with a function of this face, and a line here and in harembed/settings.py.
 
     search(windows: Windows, settings: SearchSettings, rundir: RunDir, progress) -> SearchResult
+
+A strategy says where candidates come from; contest.py trains and judges them.
 """
 
 from collections.abc import Callable
@@ -8,14 +10,16 @@ from collections.abc import Callable
 from harembed.data.recording import Windows
 from harembed.errors import SearchError, unknown_name
 from harembed.rundir import RunDir
-from harembed.search import sftnas
+from harembed.search import evolution, random_search, sftnas
+from harembed.search.contest import Progress
 from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings
-from harembed.search.sftnas import Progress
 
 Strategy = Callable[[Windows, SearchSettings, RunDir, Progress], SearchResult]
 STRATEGIES: dict[str, Strategy] = {
     "sftnas": sftnas.search,
+    "random": random_search.search,
+    "evolution": evolution.search,
 }
 
 

@@ -131,3 +131,15 @@ def pareto(candidates: Iterable[Candidate], cost: Callable[[Candidate], float]) 
         if not front or c.scores.mean_f1 > front[-1].scores.mean_f1:
             front.append(c)
     return front
+
+
+def not_dominated(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Candidates that no other equals or beats in mean macro F1, RAM, flash, latency and MACs at once; of equals in
+    all of them, all. In the order given."""
+    def losses(c: Candidate) -> tuple[float, ...]:
+        s = c.scores
+        return (-s.mean_f1, s.peak_ram_bytes.value, s.flash_bytes.value, s.latency_us.value, s.macs.value)
+
+    every = [(c, losses(c)) for c in candidates]
+    return [c for c, mine in every
+            if not any(other != mine and all(o <= m for o, m in zip(other, mine, strict=True)) for _, other in every)]

@@ -2,11 +2,16 @@
 
 Not in Zhou et al. Under a price on MACs a briefly trained super-net turns to kernels of one sample with many
 filters; fewer filters with longer kernels cost the same and may be better. Newcomers compete with its proposals.
+The other strategies begin with the same draw, so that a comparison says what a strategy adds to it.
 """
 
 import random
+from typing import Any
 
 from harembed.models.supernet import stride2_layers
+from harembed.search.candidate import Candidate
+from harembed.search.score import cost_scores, violations
+from harembed.search.settings import SearchSettings
 from harembed.search.vary import KERNELS, LARGEST_FILTERS, fits
 from harembed.space import PADDINGS, Architecture, ConvTail, TemporalConv, TinyHarTail
 
@@ -25,6 +30,37 @@ def draw(rng: random.Random, window: int, sensors: int, classes: int, tails: tup
     arch = Architecture(window, tuple(sorted(rng.sample(range(sensors), kept))), rng.choice(PADDINGS), convs,
                         _tail(rng, tails), classes)
     return arch if fits(arch) else None
+
+
+TRIES = 200  # for each network that is wanted
+
+
+def draw_fitting(rng: random.Random, shape: tuple[int, int, int], settings: SearchSettings, wanted: int,
+                 known: set[str], origin: dict[str, Any]) -> tuple[list[Candidate], list[tuple[Candidate, str]]]:
+    """Random networks within the limits that are not known yet, and those that are not, with what they exceed.
+
+    Parameters
+    ----------
+    shape : (window in samples, sensor channels, classes)
+    wanted : int    networks at most; there are fewer if the limits leave no more
+    known : ids; those that are found are added
+    """
+    fitting: list[Candidate] = []
+    rejected: dict[str, tuple[Candidate, str]] = {}
+    for _ in range(TRIES * wanted):
+        if len(fitting) >= wanted:
+            break
+        arch = draw(rng, *shape, settings.tails)
+        if arch is None:
+            continue
+        candidate = Candidate(arch, cost_scores(arch, settings), origin)
+        wrong = violations(candidate.scores, settings)
+        if wrong:
+            rejected.setdefault(candidate.id, (candidate, "; ".join(wrong)))
+        elif candidate.id not in known:
+            known.add(candidate.id)
+            fitting.append(candidate)
+    return fitting, list(rejected.values())
 
 
 def _first_stage(rng: random.Random, window: int) -> tuple[TemporalConv, ...]:

@@ -78,6 +78,8 @@ class SearchSettings:
     standard_errors: float = 0.25  # a cheaper network is taken if its score is within so many of the best one's
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=20))  # of the short trainings
     final_recipe: Recipe = field(default_factory=lambda: Recipe(epochs=40))  # of all others
+    train_epochs: int | None = None  # of training in all (effort.py); None: what the numbers above come to
+    population: int = 12  # of strategy evolution: networks of a generation
     threads: int = 2  # of PyTorch in the super-net; another number may round differently
     processes: int = 2  # that score candidates, one thread each; any number gives the same result
 

@@ -10,14 +10,13 @@
 
 Newcomers, generations and finals are not in the paper, which takes the super-net's most likely network.
 
-Test subjects never come in here. Everything that was finished is on disk, so a killed search goes on where it
-was, with the same result as one that was not killed.
+Training and judging candidates is the business of contest.py. Test subjects never come in here. Everything that was
+finished is on disk, so a killed search goes on where it was, with the same result as one that was not killed.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -27,25 +26,17 @@ from harembed.errors import SearchError
 from harembed.models.supernet import SuperNet, SuperSpace, strides
 from harembed.rundir import RunDir
 from harembed.search.bilevel import Bilevel, Proposal, Split
-from harembed.search.candidate import Candidate, Ledger, architecture_id, derived_seed
-from harembed.search.executor import Map, workers
-from harembed.search.newcomers import draw
+from harembed.search.candidate import Candidate, architecture_id, derived_seed
+from harembed.search.contest import Contest, Progress, Rejected, nothing_fits, open_contest
+from harembed.search.effort import Effort
+from harembed.search.newcomers import draw_fitting
 from harembed.search.result import SearchResult
-from harembed.search.score import (
-    cost_scores,
-    make_fold,
-    make_folds,
-    score_fully,
-    screen,
-    train_and_score,
-    violations,
-)
-from harembed.search.select import best_first, choose
+from harembed.search.score import cost_scores, make_fold, violations
+from harembed.search.select import best_first
 from harembed.search.settings import SearchSettings
 from harembed.search.vary import vary
 from harembed.train.loop import state_from_bytes, state_to_bytes
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]  # stage, done, of how many, figures
 CHECKPOINT = "supernet.pt"
 CHECKPOINT_EVERY = 2  # epochs
 
@@ -60,21 +51,24 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
     settings : SearchSettings
     rundir : RunDir        gets supernet.pt (checkpoint) and ledger.jsonl; what it holds already is not done again
     progress : called after every epoch of the super-net ("super-net") and every
-        scoring ("scoring", "refining", "finals")
+        scoring ("scoring", "entrants", "refining", "finals")
 
     Raises
     ------
-    SearchError    no proposal stays within the limits; says which came nearest and what it needs
+    SearchError    no proposal stays within the limits; says which came nearest and what it needs.
+                   Or the budget of epochs does not suffice
     """
+    effort = Effort(settings, windows)
+    effort.need(effort.sftnas_start)
     with _threads(settings.threads):
         bilevel = train_supernet(windows, settings, rundir, progress)
     fitting, rejected = sort_out(bilevel.proposals, settings)
-    ledger = Ledger(rundir)
-    divide = (windows, settings.folds, derived_seed(settings.seed, "folds"), settings.vectors)
-    with workers(settings.processes, make_folds, divide, train_and_score) as run:
-        best = _Contest(windows, settings, ledger, progress, run).run(fitting)
+    with open_contest(windows, settings, rundir, progress) as contest:
+        best = _run(contest, fitting)
     weights = next((p.weights for p in bilevel.proposals if p.id == best.id), None)
-    return SearchResult(best, ledger.candidates, rejected, bilevel.history, weights)
+    words = tuple((c.architecture.describe(), wrong) for c, wrong in rejected)
+    return SearchResult(best, contest.ledger.candidates, words, bilevel.history, weights,
+                        {"super-net": effort.supernet, "candidates": contest.epochs})
 
 
 def super_space(windows: Windows, settings: SearchSettings) -> SuperSpace:
@@ -112,8 +106,7 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
     return bilevel
 
 
-def sort_out(proposals: list[Proposal],
-             settings: SearchSettings) -> tuple[list[Candidate], tuple[tuple[str, str], ...]]:
+def sort_out(proposals: list[Proposal], settings: SearchSettings) -> tuple[list[Candidate], Rejected]:
     """Proposals within all limits, at most settings.candidates, and what was wrong with the others.
 
     Of too many, some of every size are kept: which size is best for the data, training will tell.
@@ -127,87 +120,68 @@ def sort_out(proposals: list[Proposal],
         else:
             fitting.append(candidate)
     if not fitting:
-        wrong_words = min(rejected, key=lambda r: (r[0].scores.peak_ram_bytes.value, r[0].id))[1]
-        raise SearchError(f"None of {len(rejected)} proposed networks stays within the limits; the one with the "
-                          f"least RAM needs {wrong_words}.",
-                          "Raise --ram, --macs or --latency, or give the search more epochs with --search-epochs.")
+        raise nothing_fits(rejected, "Raise --ram, --macs or --latency, or give the search more epochs with "
+                                     "--search-epochs.")
     fitting.sort(key=lambda c: (-c.scores.macs.value, c.id))
     step = max(len(fitting) / settings.candidates, 1.0)
-    spread = [fitting[int(i * step)] for i in range(min(settings.candidates, len(fitting)))]
-    return spread, tuple((c.architecture.describe(), words) for c, words in rejected)
+    return [fitting[int(i * step)] for i in range(min(settings.candidates, len(fitting)))], rejected
 
 
-class _Contest:
-    """Scoring in stages, of which only the ledger remembers anything: replayed after a kill, it goes the same way."""
+def _run(contest: Contest, fitting: list[Candidate]) -> Candidate:
+    """All, newcomers too, by a short training; entrants and generations of neighbours of the best by one or two full
+    ones; then the finals."""
+    s = contest.settings
+    rng = random.Random(derived_seed(s.seed, "newcomers"))
+    newcomers, _ = draw_fitting(rng, contest.shape, s, s.newcomers, {c.id for c in fitting}, {"drawn": "newcomer"})
+    everybody = [*fitting, *newcomers]
+    field = contest.entrants(contest.screen(everybody))
+    for generation, wanted, before, total in _generations(contest):
+        known = {c.id for c in (*everybody, *field)}
+        everybody += (children := _children(contest, field, known, generation, wanted))
+        if not children and s.train_epochs is not None:
+            break  # a corner without neighbours: the budget cannot be spent
+        once = contest.train("refining", children, 1, before, total)
+        bar = _first_trial(best_first(field)[: s.parents][-1])
+        passed = [c for c in once if _first_trial(c) >= bar]
+        field += contest.train("refining", passed, contest.effort.trials, before, total)
+    return contest.finals(field)
 
-    def __init__(self, windows: Windows, settings: SearchSettings, ledger: Ledger, progress: Progress,
-                 run: Map) -> None:
-        self.folds = min(settings.folds, len(windows.subjects))
-        self.shape = windows.raw.shape[1], windows.raw.shape[2], int(windows.y.max()) + 1
-        self.settings, self.ledger, self.progress, self.map = settings, ledger, progress, run
 
-    def run(self, fitting: list[Candidate]) -> Candidate:
-        """All, newcomers too, by a short training; entrants and generations of neighbours of the best by one or two
-        full ones; finalists by one for every fold and repeat."""
-        s = self.settings
-        everybody = [*fitting, *self._newcomers(fitting)]
-        screened = screen(everybody, s, self.ledger, self.map, self._told("scoring"))
-        field = self._score("entrants", best_first(screened)[: max(s.entrants, s.parents)], 2)
+def _generations(contest: Contest) -> Iterator[tuple[int, int, int, int]]:
+    """(generation, children, children before it, children in all): so many as the settings say, or, with a budget of
+    epochs, as long as it lasts. The last number is an estimate then."""
+    s, effort = contest.settings, contest.effort
+    if s.train_epochs is None:
         for generation in range(s.generations):
-            known = {c.id for c in (*everybody, *field)}
-            everybody += (children := self._children(field, known, generation))
-            before, total = generation * s.children, s.generations * s.children
-            once = self._score("refining", children, 1, before, total)
-            bar = _first_trial(best_first(field)[: s.parents][-1])
-            field += self._score("refining", [c for c in once if _first_trial(c) >= bar], 2, before, total)
-        finals = self._score("finals", best_first(field)[: s.finalists], self.folds * s.final_repeats)
-        return choose(finals, s.standard_errors)
+            yield generation, s.children, generation * s.children, s.generations * s.children
+        return
+    generation = before = 0
+    while (left := (s.train_epochs - effort.supernet - contest.epochs - effort.finals) // effort.two_trials) > 0:
+        wanted = min(s.children, left)
+        yield generation, wanted, before, before + left
+        generation, before = generation + 1, before + wanted
 
-    def _score(self, stage: str, field: list[Candidate], trials: int, before: int = 0,
-               total: int | None = None) -> list[Candidate]:
-        told = self._told(stage, before, total)
-        return score_fully(field, trials, self.settings, self.folds, self.ledger, self.map, told)
 
-    def _told(self, stage: str, before: int = 0, total: int | None = None) -> Callable[[int, int, Candidate], None]:
-        def told(done: int, of: int, c: Candidate) -> None:
-            self.progress(stage, before + done, total or of,
-                          {"macro_f1": c.scores.mean_f1, "macs": c.scores.macs.value})
-
-        return told
-
-    def _newcomers(self, field: list[Candidate]) -> list[Candidate]:
-        """Random networks within the limits that are not in the field."""
-        s = self.settings
-        rng = random.Random(derived_seed(s.seed, "newcomers"))
-        found = {c.id: c for c in field}
-        for _ in range(200 * s.newcomers):
-            if len(found) >= len(field) + s.newcomers:
-                break
-            arch = draw(rng, *self.shape, s.tails)
-            if arch is not None and not violations(cost_scores(arch, s), s):
-                candidate = Candidate(arch, cost_scores(arch, s), {"drawn": "newcomer"})
-                found.setdefault(candidate.id, candidate)
-        return list(found.values())[len(field) :]
-
-    def _children(self, field: list[Candidate], known: set[str], generation: int) -> list[Candidate]:
-        """New networks within the limits, each a neighbour of one of the best so far. A generation is proposed at
-        once, so its members can be scored in any order or side by side."""
-        s = self.settings
-        parents = best_first(field)[: s.parents]
-        rng = random.Random(derived_seed(s.seed, "generation", generation))
-        children: list[Candidate] = []
-        for _ in range(100 * s.children):  # most tries are repetitions or too large; a corner may have no neighbour
-            parent = rng.choice(parents)
-            arch = vary(parent.architecture, rng, self.shape[1])
-            if arch is None or architecture_id(arch) in known:
-                continue
-            scores = cost_scores(arch, s)
-            if not violations(scores, s):
-                known.add(architecture_id(arch))
-                children.append(Candidate(arch, scores, {"generation": generation, "parent": parent.id}))
-            if len(children) == s.children:
-                break
-        return children
+def _children(contest: Contest, field: list[Candidate], known: set[str], generation: int,
+              wanted: int) -> list[Candidate]:
+    """New networks within the limits, each a neighbour of one of the best so far. A generation is proposed at
+    once, so its members can be scored in any order or side by side."""
+    s = contest.settings
+    parents = best_first(field)[: s.parents]
+    rng = random.Random(derived_seed(s.seed, "generation", generation))
+    children: list[Candidate] = []
+    for _ in range(100 * s.children):  # most tries are repetitions or too large; a corner may have no neighbour
+        parent = rng.choice(parents)
+        arch = vary(parent.architecture, rng, contest.shape[1])
+        if arch is None or architecture_id(arch) in known:
+            continue
+        scores = cost_scores(arch, s)
+        if not violations(scores, s):
+            known.add(architecture_id(arch))
+            children.append(Candidate(arch, scores, {"generation": generation, "parent": parent.id}))
+        if len(children) == wanted:
+            break
+    return children
 
 
 def _first_trial(candidate: Candidate) -> float:
