@@ -69,6 +69,9 @@ BackendOption = Annotated[BackendChoice | None, typer.Option(help="What computes
                                                                   "kernels, CMSIS-NN or TFLite Micro. Default: own.")]
 OnOption = Annotated[Target | None, typer.Option("--on", help="A simulator or the host; l552 runs the image of the "
                                                               "board. Default: what the board has.")]
+TrainEpochsOption = Annotated[int | None, typer.Option(help="Epochs that a search may train in all, to compare "
+                                                            "strategies at equal effort. Default: as many as sftnas "
+                                                            "takes.")]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")]
 
 
@@ -99,9 +102,7 @@ def search(
     beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss. Default: 1.")] = None,
     tail: Annotated[str | None, typer.Option(help="conv, or tinyhar: attention, LSTM and weighted aggregation, as "
                                                   "published. Default: whichever is better.")] = None,
-    train_epochs: Annotated[int | None, typer.Option(help="Epochs that the search may train in all, to compare "
-                                                          "strategies at equal effort. Default: as many as sftnas "
-                                                          "takes.")] = None,
+    train_epochs: TrainEpochsOption = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of each super-net.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
@@ -129,6 +130,45 @@ def search(
     }
     asked = load_settings(settings, given)
     pipeline.search(asked, out or pipeline.default_folder(asked.dataset, asked.board), data_root, console, toolchain)
+
+
+@app.command(epilog="Examples:  harembed sweep --beta1 0.03,0.1,0.3,1 --seeds 0,1,2 --dataset uci-har\n\n"
+                    "harembed sweep --strategies sftnas,random,evolution --train-epochs 2400 --seeds 0,1,2")
+def sweep(
+    board: BoardOption = "nucleo_l552ze_q",
+    dataset: Annotated[str | None, typer.Option(help="As for `search`. Default: watch.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder with a run folder for each search. Default: "
+                                                           "runs/sweep-<dataset>-<board>.")] = None,
+    strategies: Annotated[str, typer.Option(help="With commas between them.")] = "sftnas",
+    beta1: Annotated[str | None, typer.Option(help="Weights of the complexity loss, with commas between them; of "
+                                                   "sftnas. Default: 0.3.")] = None,
+    seeds: Annotated[str, typer.Option(help="With commas between them.")] = "0",
+    ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
+    macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
+    train_epochs: TrainEpochsOption = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML file with any other settings of the searches.")] = None,
+    data_root: RootOption = None,
+    toolchain: ToolchainOption = None,
+) -> None:
+    """Search with several strategies, weights of the complexity loss and seeds: a run folder each, and one table.
+
+    The table is also in sweep.json, with means over seeds. A killed sweep goes on with the same command.
+    """
+    from harembed import pipeline
+    from harembed import sweep as sweeps
+    from harembed.settings import load_settings
+
+    wanted = sweeps.points([s.strip() for s in strategies.split(",")],
+                           sweeps.numbers(beta1, float, "--beta1") if beta1 else [],
+                           sweeps.numbers(seeds, int, "--seeds"))
+    given = {"board": board, "dataset": dataset, "ram": ram, "macs": macs, "train_epochs": train_epochs}
+    name = f"sweep-{load_settings(settings, given).dataset}"
+    folder = out or pipeline.default_folder(name, board)
+    found = sweeps.sweep(wanted, settings, given, folder, data_root, console, toolchain)
+    sweeps.print_sweep(found, console)
+    console.print(f"wrote {folder / 'sweep.json'}", highlight=False)
+    if any("error" in row for row in found["runs"]):
+        raise typer.Exit(1)
 
 
 @app.command("compile", epilog="Examples:  harembed compile model.tflite --board nucleo_l552ze_q\n\n"
