@@ -68,6 +68,16 @@ def test_evolution_starts_where_random_search_does_and_breeds_others(tmp_path):
     assert set(bred[4:]) != set(drawn[4:])
 
 
+def test_children_have_the_filters_and_kernels_of_parents(tmp_path):
+    """optuna breeds only out of trials that it counts as of a generation; else it draws at random."""
+    encoding = Encoding(32, 3, 3, SMALL.paddings, SMALL.tails)
+    codes = [encoding.encode(c.architecture) for c in run(tmp_path, SMALL, strategy="evolution").candidates]
+    parents, children = codes[:4], codes[4:8]
+    genes = [(name, value) for child in children for name, value in child.items()]
+    inherited = [any(p[name] == value for p in parents) for name, value in genes if name.endswith("_filters")]
+    assert sum(inherited) > 0.8 * len(inherited)
+
+
 @pytest.mark.parametrize("strategy", OTHERS)
 def test_impossible_limits_are_named(tmp_path, strategy):
     with pytest.raises(SearchError, match=r"bytes of RAM \(limit 40\)"):

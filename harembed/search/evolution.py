@@ -81,7 +81,10 @@ class _Population:
             values = self.encoding.encode(c.architecture)
             assert values is not None, c.architecture.describe()  # the draw stays in the space
             self.study.enqueue_trial(values)
-            self._trials[c.id] = self.study.ask(self.distributions)
+            self._trials[c.id] = trial = self.study.ask(self.distributions)
+            # The sampler has nothing to propose for this trial, but must be asked: that is when it counts the trial
+            # as one of a generation. Otherwise it would draw a first generation of its own at random.
+            _ = trial.relative_params
         return drawn
 
     def breed(self, count: int) -> list[Candidate]:
