@@ -98,12 +98,12 @@ def search(
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
     latency: Annotated[float | None, typer.Option(help="Milliseconds at most, estimated. Default: no limit.")] = None,
-    beta1: Annotated[float | None, typer.Option(help="Weight of the complexity loss. Default: 0.3.")] = None,
-    beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss. Default: 1.")] = None,
+    beta1: Annotated[float | None, typer.Option(help="Weight of sftnas's complexity loss. Default: 0.3.")] = None,
+    beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss; 0: no limit. Default: 1.")] = None,
     tail: Annotated[str | None, typer.Option(help="conv, or tinyhar: attention, LSTM and weighted aggregation, as "
                                                   "published. Default: whichever is better.")] = None,
     train_epochs: TrainEpochsOption = None,
-    search_epochs: Annotated[int | None, typer.Option(help="Epochs of each super-net.")] = None,
+    search_epochs: Annotated[int | None, typer.Option(help="Epochs of sftnas's super-net.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
     window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
@@ -162,8 +162,7 @@ def sweep(
                            sweeps.numbers(beta1, float, "--beta1") if beta1 else [],
                            sweeps.numbers(seeds, int, "--seeds"))
     given = {"board": board, "dataset": dataset, "ram": ram, "macs": macs, "train_epochs": train_epochs}
-    name = f"sweep-{load_settings(settings, given).dataset}"
-    folder = out or pipeline.default_folder(name, board)
+    folder = out or pipeline.default_folder(f"sweep-{load_settings(settings, given).dataset}", board)
     found = sweeps.sweep(wanted, settings, given, folder, data_root, console, toolchain)
     sweeps.print_sweep(found, console)
     console.print(f"wrote {folder / 'sweep.json'}", highlight=False)
