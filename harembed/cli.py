@@ -164,8 +164,7 @@ def sweep(
     given = {"board": board, "dataset": dataset, "ram": ram, "macs": macs, "train_epochs": train_epochs}
     folder = out or pipeline.default_folder(f"sweep-{load_settings(settings, given).dataset}", board)
     found = sweeps.sweep(wanted, settings, given, folder, data_root, console, toolchain)
-    sweeps.print_sweep(found, console)
-    console.print(f"wrote {folder / 'sweep.json'}", highlight=False)
+    sweeps.print_sweep(found, folder, console)
     if any("error" in row for row in found["runs"]):
         raise typer.Exit(1)
 

@@ -122,7 +122,7 @@ def means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def print_sweep(document: dict[str, Any], console: Console) -> None:
+def print_sweep(document: dict[str, Any], folder: Path, console: Console) -> None:
     """The rows, then the means where there are several seeds."""
     table = Table("run", "F1 int8", "F1 float", "F1 validation", "MACs", "param.", "RAM", "epochs", "network",
                   box=None, header_style="bold")
@@ -137,6 +137,7 @@ def print_sweep(document: dict[str, Any], console: Console) -> None:
             table.add_row(f"[bold]{name}, mean of {len(mean['seeds'])}[/bold]", *_cells(mean),
                           f"± {mean['macro_f1_int8_std']:.4f} F1 int8")
     console.print(table)
+    console.print(f"wrote {folder / 'sweep.json'}", highlight=False)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
