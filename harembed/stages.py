@@ -40,7 +40,7 @@ NOISE_WINDOWS = 512
 _SHORT, _FULL = 0.25, 0.5
 # The parts that a strategy reports, as (begin, share) of the whole search.
 _DRAWN_PARTS = {"scoring": (0.0, 0.55), "entrants": (0.55, 0.2), "finals": (0.75, 0.25)}
-_SEARCH_PARTS = {
+SEARCH_PARTS = {
     "sftnas": {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (0.35, 0.2), "refining": (0.55, 0.2),
                "finals": (0.75, 0.25)},
     "random": _DRAWN_PARTS, "evolution": _DRAWN_PARTS}
@@ -74,7 +74,7 @@ def search_network(job: SearchJob, tick: Tick) -> str:
     s = job.settings
 
     def told(part: str, done: int, of: int, figures: dict[str, Any]) -> None:
-        begin, share = _SEARCH_PARTS[s.strategy][part]
+        begin, share = SEARCH_PARTS[s.strategy][part]
         words = ", ".join(f"{k} {v:,.4g}" for k, v in figures.items() if k in ("train_loss", "macro_f1", "macs"))
         tick(begin + share * done / of, 1.0, f"{part} {done}/{of}: {words}")
 

@@ -1,4 +1,5 @@
-"""Search strategies. To add one: a file with a function of this face, and a line here and in harembed/settings.py.
+"""Search strategies. To add one: a file with a function of this face, a line here, its name in harembed/settings.py
+and the parts that it reports in harembed/stages.py.
 
     search(windows: Windows, settings: SearchSettings, rundir: RunDir, progress) -> SearchResult
 
