@@ -234,17 +234,21 @@ def profile(run: RunArgument, on: OnOption = None, port: PortOption = None,
 def fit_latency(board: BoardOption = "nucleo_l552ze_q", backend: BackendOption = None,
                 out: Annotated[Path | None, typer.Option(help="File to write. Default: BOARD.latency.json beside the "
                                                               "board's file.")] = None,
-                toolchain: ToolchainOption = None) -> None:
+                port: PortOption = None, toolchain: ToolchainOption = None) -> None:
     """Fit the model that predicts a network's time on a board before it is built; takes minutes.
 
     Hundreds of designed layers run on the simulated board. A quarter of them is kept from the fit, and the error on
     those is printed and stored. Needed again when kernels change. `harembed search --latency` uses it.
-    What was simulated is kept: an interrupted fit goes on where it stopped.
+    With --port cycles are those of a real board: you are asked to flash a dozen images or more, one after the other.
+
+    What has run is kept: an interrupted fit goes on where it stopped.
     """
     from harembed.board import load_board
     from harembed.latency.fit import fit
+    from harembed.latency.on_board import Bench
 
-    fit(load_board(board), console, out, toolchain, BACKENDS[backend] if backend else "own")
+    measure = Bench(port, console, console.input).cycles if port else None
+    fit(load_board(board), console, out, toolchain, BACKENDS[backend] if backend else "own", measure)
 
 
 @app.command("check-latency", epilog="Examples:  harembed check-latency runs/watch-nucleo_l552ze_q --count 12\n\n"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from harembed.cost.design_conv import (
     MOST_MACS,
+    MOST_SLOW,
     Draw,
     Rng,
     conv,
@@ -51,6 +52,9 @@ from harembed.ir.ops.conv import Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnected, FullyConnectedAttrs
 from harembed.ir.ops.depthwise import DepthwiseConv2D
 from harembed.ir.ops.elementwise import Add, Mul, Sub
+from harembed.ir.ops.matmul import BatchMatMul
+from harembed.ir.ops.rearrange import Transpose, TransposeAttrs
+from harembed.ir.ops.unary import unary_case
 
 
 def upright(rng: Rng) -> Case | None:
@@ -68,7 +72,7 @@ def upright_one_channel(rng: Rng) -> Case | None:
 
 def words(rng: Rng) -> Case | None:
     """Channels that fill words, as in most published networks."""
-    h, w, c, o = size(rng, 1, 48), pick(rng, 1, 3, 5, 9), 4 * size(rng, 1, 14), 4 * size(rng, 1, 14)
+    h, w, c, o = size(rng, 1, 48), pick(rng, 1, 3, 5, 9), 4 * size(rng, 1, 32), 4 * size(rng, 1, 14)
     kh, kw = pick(rng, 1, 1, 3, 5, 7), pick(rng, 1, 1, 2, 3, 5)
     return conv(rng, h, w, c, o, kh, kw, ((1, pick(rng, 1, 1, 2)), (1, 1)), most=2 * MOST_MACS)
 
@@ -109,6 +113,21 @@ def dense_by_tensor(rng: Rng) -> Case | None:
     return FullyConnected.case("designed", (1, i), o, FullyConnectedAttrs("none"), per_channel=False)
 
 
+def matmul_broadcast(rng: Rng) -> Case | None:
+    """One right operand for all left ones."""
+    b, m, k, n = size(rng, 2, 12), size(rng, 1, 12), size(rng, 2, 32), size(rng, 2, 24)
+    turned = rng.random() < 0.5
+    if b * m * k * n > MOST_SLOW:
+        return None
+    return BatchMatMul.case("designed", (1, b, m, k), (1, 1, n, k) if turned else (1, 1, k, n), adj_y=turned)
+
+
+def transpose_five(rng: Rng) -> Case:
+    """More axes than it knows."""
+    perm = [(0, 4, 2, 1, 3), (0, 2, 1, 3, 4), (0, 1, 4, 3, 2)][pick(rng, 0, 1, 2)]
+    return unary_case(Transpose(), "designed", (1, *(size(rng, 2, 9) for _ in range(4))), TransposeAttrs(perm))
+
+
 DRAWS: Sequence[tuple[Draw, int]] = (
     (temporal, 40), (temporal_one_channel, 40), (upright, 60), (upright_one_channel, 40), (narrow, 32), (wide, 32),
     (words, 60), (large, 24), (fusing, 16), (plane, 32), (dilated, 8), (few_positions, 16), (pointwise, 36),
@@ -117,4 +136,5 @@ DRAWS: Sequence[tuple[Draw, int]] = (
     (gru, 12), (softmax, 20), (matmul, 28), (attention, 16), (elementwise(Add), 20), (elementwise(Mul), 20),
     (elementwise(Sub), 12), (prelu, 12), (mean, 24), (run_mean, 12), (lookup, 12), (average_pool, 28),
     (max_pool, 32), (pad, 24), (transpose, 20), (concatenation, 20), (slices, 16),
+    (matmul_broadcast, 16), (transpose_five, 16),
 )

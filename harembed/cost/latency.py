@@ -117,12 +117,6 @@ class LatencyModel:
         """Whether kernels changed since the fit."""
         return self.facts["kernels_sha256"] != kernels_digest(self.backend)
 
-    def error_text(self, goal: str) -> str:
-        """The held-out error, in words."""
-        e = self.facts["goals"][goal]["held_out"]
-        return (f"{e['cycles']['mean_percent']:.1f} % (mean), {e['cycles']['p95_percent']:.1f} % (95th percentile) "
-                f"of the modelled cycles, on {e['layers']} single layers that the fit did not see")
-
 
 def fit_command(board: str, backend: str) -> str:
     """What to type for a latency model."""

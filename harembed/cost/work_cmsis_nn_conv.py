@@ -93,10 +93,12 @@ def vector_matrix(vectors: int, columns: int, rows: int) -> dict[str, float]:
     fours, ones = divmod(columns, 4)
     rounds, steps = divmod(fours, 4)
     twos, odd = vectors * (rows // 2), vectors * (rows % 2)
-    return {"vectors": vectors, "pairs": twos, "rounds": twos * rounds, "looped pairs": twos * (rounds > 0),
-            "steps": twos * steps, "stepped pairs": twos * (steps > 0), "ones": twos * ones, "pairs with a rest": twos * (ones > 0), "odd rows": odd, "rounds of odd rows": odd * rounds,
-            "steps of odd rows": odd * steps, "ones of odd rows": odd * ones,
-            "weight lines": vectors * rows * (columns + CHANNEL_BYTES) / CACHE_LINE}
+    return {
+        "vectors": vectors, "pairs": twos, "rounds": twos * rounds, "looped pairs": twos * (rounds > 0),
+        "steps": twos * steps, "stepped pairs": twos * (steps > 0), "ones": twos * ones,
+        "pairs with a rest": twos * (ones > 0), "odd rows": odd, "rounds of odd rows": odd * rounds,
+        "steps of odd rows": odd * steps, "ones of odd rows": odd * ones,
+        "weight lines": vectors * rows * (columns + CHANNEL_BYTES) / CACHE_LINE}
 
 
 def depthwise_work(p: Any) -> Counted:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -18,12 +17,11 @@ from harembed.cost.latency_design import designed_layers
 from harembed.cost.latency_fit import summarise
 from harembed.errors import BoardError
 from harembed.harness.client import Device
-from harembed.harness.measure import full_range
 from harembed.harness.simulator_l552 import SimulatedL552
 from harembed.ir.graph import IntGraph
 from harembed.ir.ops.base import Goal
 from harembed.latency.fit import counted_backend, require_cycles
-from harembed.latency.observe import Ticks
+from harembed.latency.observe import Ticks, load_full_range
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def simulate(graph: IntGraph, name: str, board: Board, model: CycleModel, goal: 
         simulated = []
         for count in ("instructions", "cycles"):
             with Device(SimulatedL552(elf, count, model)) as device:
-                device.load_input(*(full_range(np.random.default_rng(0), t) for t in device.info().inputs))
+                load_full_range(device)
                 simulated.append(device.infer())
     return simulated[0], simulated[1]
 

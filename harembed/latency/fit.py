@@ -1,6 +1,7 @@
 """Fitting a board's latency model to simulated runs of designed layers."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,21 @@ from harembed.errors import BoardError
 from harembed.ir.graph import IntGraph
 from harembed.ir.ops import OPS
 from harembed.ir.ops.base import Goal
-from harembed.latency.observe import Ticks, compiler, observe
-from harembed.progress import stage
+from harembed.latency.observe import Measure, Ticks, compiler, observe
+from harembed.progress import Tick, stage
 from harembed.rundir import dump_json, write_atomic
 
 EVERY: dict[Goal, int] = {"speed": 1, "balanced": 1, "size": 2}  # one code for all layers needs fewer of them
 
 
 def fit(board: Board, console: Console, out: Path | None = None, toolchain: str | None = None,
-        name: str = "own") -> Path:
-    """Simulate the designed layers with every goal, fit, write <board>.latency.json and print the errors.
+        name: str = "own", measure: Measure | None = None) -> Path:
+    """Run the designed layers with every goal, fit, write <board>.latency.json and print the errors.
 
     Parameters
     ----------
     name : of a backend that the latency model counts
+    measure : takes cycles on a real board; None takes them from the simulator
 
     Raises
     ------
@@ -55,8 +57,8 @@ def fit(board: Board, console: Console, out: Path | None = None, toolchain: str 
         with_dsp = {j for j in wanted if name != "own" or _has_dsp_form(layers[j], goal)}
         new = [j for j in wanted if j in with_dsp or j not in portable]
         portable = (portable | set(new)) - with_dsp
-        with stage(console, f"fit {goal}") as tick:
-            found = observe([layers[j] for j in new], name, goal, board, model, toolchain, tick)
+        with _progress(console, goal, measure) as tick:
+            found = observe([layers[j] for j in new], name, goal, board, model, toolchain, tick, measure)
             for j, counted in zip(new, found, strict=True):
                 ticks.pop(j, None)
                 ticks |= {} if counted is None else {j: counted}
@@ -65,14 +67,22 @@ def fit(board: Board, console: Console, out: Path | None = None, toolchain: str 
             tick(1, 1, f"held-out error of cycles {e['cycles']['mean_percent']} % (mean)")
     document["backends"][name] = {
         "source": f"harembed {harembed.__version__}, fit-latency: {len(layers)} designed layers (seed {SEED}) on the "
-                  f"simulated {board.mcu}; executed instructions, and cycles by the board's cycle model",
+                  f"simulated {board.mcu}; executed instructions, and cycles by " +
+                  ("the board's cycle model" if measure is None else "the counter of a real board"),
         "provenance": "estimated", "compiler": f"{compiler(toolchain)} -O2", "kernels_sha256": kernels_digest(name),
         **({"sources": outside_facts(chosen.outside(layers[0]))} if chosen.libraries else {}),
-        "cycle_model": model.short, "goals": entries}
+        "cycle_model": model.short if measure is None else None, "goals": entries}
     write_atomic(path, dump_json(document))
     console.print(held_out_table(entries))
     console.print(f"wrote {path}", highlight=False)
     return path
+
+
+def _progress(console: Console, goal: Goal, measure: Measure | None) -> AbstractContextManager[Tick]:
+    """A bar, but for where the user is asked for something."""
+    if measure is None:
+        return stage(console, f"fit {goal}")
+    return nullcontext(lambda done, total, note="": console.print(f"fit {goal}: {note}", highlight=False))
 
 
 def require_cycles(board: Board) -> CycleModel:
