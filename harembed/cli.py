@@ -257,9 +257,9 @@ def fit_latency(board: BoardOption = "nucleo_l552ze_q", backend: BackendOption =
 def check_latency(runs: Annotated[list[Path] | None, typer.Argument(help="Folders of searches.", metavar="[RUN]...")]
                   = None,
                   board: BoardOption = "nucleo_l552ze_q", backend: BackendOption = None,
-                  count: Annotated[int | None, typer.Option(min=0, help="Networks to simulate, spread over the "
-                                                            "ledgers; of --silicon, rows. Default: 12; no rows.")]
-                  = None,
+                  count: Annotated[int | None, typer.Option(min=1, help="Networks to try, spread over the ledgers. "
+                                                            "Default: 12. With --silicon, rows of each kind to "
+                                                            "simulate as well. Default: none.")] = None,
                   silicon: Annotated[Path | None, typer.Option(help="Table of operators that TFLite Micro ran on a "
                                                                "real board: .csv with shapes and cycles.")] = None,
                   dispatch: Annotated[int | None, typer.Option(min=0, help="Cycles of a call by TFLite Micro, for "

@@ -25,7 +25,7 @@ from harembed.export import cmsis_nn
 from harembed.harness.simulator_l552 import SimulatedL552
 from harembed.ir.ops import OPS
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
-from harembed.latency import observe, silicon
+from harembed.latency import observe, silicon, silicon_rows
 from harembed.latency.check import predict, simulate
 from harembed.latency.fit import fit
 from harembed.latency.on_board import Bench
@@ -126,8 +126,8 @@ def table(tmp_path):
 
 def test_predictions_stand_beside_a_table(table):
     model = load_latency_model(NUCLEO, "cmsis_nn")
-    said = [predict(graph, model).cycles for row in silicon.read_rows(table())
-            for graph in [silicon.graph_of(row)] if not isinstance(graph, str)]
+    said = [predict(graph, model).cycles for row in silicon_rows.read_rows(table())
+            for graph in [silicon_rows.graph_of(row)] if not isinstance(graph, str)]
     path = table(conv=round(said[0]) + 100, pointwise=round(1.25 * (said[1] + 100)), add=round(0.8 * (said[2] + 100)))
     console = Console(record=True, width=120)
     found = silicon.compare(path, model, NUCLEO, console, dispatch=100)
@@ -146,7 +146,7 @@ def test_damaged_tables_are_refused(table, change, message):
     path = table()
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(DataError, match=message):
-        silicon.read_rows(path)
+        silicon_rows.read_rows(path)
 
 
 def test_the_command_wants_folders_or_a_table(table):

@@ -136,5 +136,5 @@ DRAWS: Sequence[tuple[Draw, int]] = (
     (gru, 12), (softmax, 20), (matmul, 28), (attention, 16), (elementwise(Add), 20), (elementwise(Mul), 20),
     (elementwise(Sub), 12), (prelu, 12), (mean, 24), (run_mean, 12), (lookup, 12), (average_pool, 28),
     (max_pool, 32), (pad, 24), (transpose, 20), (concatenation, 20), (slices, 16),
-    (matmul_broadcast, 16), (transpose_five, 16),
+    (matmul_broadcast, 16), (transpose_five, 16), (elementwise(Mul), 24), (elementwise(Add), 12), (dense, 20),
 )

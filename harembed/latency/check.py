@@ -69,8 +69,8 @@ def check(graphs: Iterable[tuple[str, IntGraph]], model: LatencyModel, board: Bo
     known = {signature(g, 0) for g in designed}
     trials = []
     table = Table("network", box=None, header_style="bold", pad_edge=False)
-    for title in ("instructions", "predicted", "error %", "modelled cycles", "predicted", "error %"):
-        table.add_column(title, justify="right")
+    for title in ("instructions", "predicted", "error %", "modelled\ncycles", "predicted", "error %"):
+        table.add_column(title, justify="right", no_wrap=True)
     for name, graph in graphs:
         seen = [n.name for i, n in enumerate(graph.nodes) if signature(graph, i) in known]
         if seen:

@@ -1,6 +1,7 @@
 """Fitting a board's latency model to simulated runs of designed layers."""
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,6 @@ from harembed.ir.ops.base import Goal
 from harembed.latency.observe import Measure, Ticks, compiler, observe
 from harembed.progress import Tick, stage
 from harembed.rundir import dump_json, write_atomic
-
-EVERY: dict[Goal, int] = {"speed": 1, "balanced": 1, "size": 2}  # one code for all layers needs fewer of them
 
 
 def fit(board: Board, console: Console, out: Path | None = None, toolchain: str | None = None,
@@ -49,22 +48,8 @@ def fit(board: Board, console: Console, out: Path | None = None, toolchain: str 
     for goal in chosen.goals:  # whatever cannot be counted says so before the long part
         for layer in layers:
             _observation(chosen, layer, goal, (1, 1))
-    entries: dict[str, Any] = {}
-    ticks: dict[int, Ticks] = {}
-    portable: set[int] = set()  # layers whose ticks are of the portable kernel, which is the same with every goal
-    for goal in chosen.goals:
-        wanted = range(0, len(layers), EVERY[goal])
-        with_dsp = {j for j in wanted if name != "own" or _has_dsp_form(layers[j], goal)}
-        new = [j for j in wanted if j in with_dsp or j not in portable]
-        portable = (portable | set(new)) - with_dsp
-        with _progress(console, goal, measure) as tick:
-            found = observe([layers[j] for j in new], name, goal, board, model, toolchain, tick, measure)
-            for j, counted in zip(new, found, strict=True):
-                ticks.pop(j, None)
-                ticks |= {} if counted is None else {j: counted}
-            entries[goal] = fit_goal([_observation(chosen, layers[j], goal, ticks[j]) for j in wanted if j in ticks])
-            e = entries[goal]["held_out"]
-            tick(1, 1, f"held-out error of cycles {e['cycles']['mean_percent']} % (mean)")
+    entries = {goal: fit_goal([_observation(chosen, layers[j], goal, ticks[j]) for j in sorted(ticks)])
+               for goal, ticks in _observed(layers, name, board, model, console, toolchain, measure)}
     document["backends"][name] = {
         "source": f"harembed {harembed.__version__}, fit-latency: {len(layers)} designed layers (seed {SEED}) on the "
                   f"simulated {board.mcu}; executed instructions, and cycles by " +
@@ -76,6 +61,24 @@ def fit(board: Board, console: Console, out: Path | None = None, toolchain: str 
     console.print(held_out_table(entries))
     console.print(f"wrote {path}", highlight=False)
     return path
+
+
+def _observed(layers: Sequence[IntGraph], name: str, board: Board, model: CycleModel, console: Console,
+              toolchain: str | None, measure: Measure | None) -> Iterator[tuple[Goal, dict[int, Ticks]]]:
+    """Ticks by layer, for each goal of a backend; the portable kernel runs once for all goals."""
+    ticks: dict[int, Ticks] = {}
+    portable: set[int] = set()  # layers whose ticks are of the portable kernel
+    for goal in backend(name).goals:
+        with_dsp = {j for j, layer in enumerate(layers) if name != "own" or _has_dsp_form(layer, goal)}
+        new = [j for j in range(len(layers)) if j in with_dsp or j not in portable]
+        portable = (portable | set(new)) - with_dsp
+        with _progress(console, goal, measure) as tick:
+            found = observe([layers[j] for j in new], name, goal, board, model, toolchain, tick, measure)
+            for j, counted in zip(new, found, strict=True):
+                ticks.pop(j, None)
+                ticks |= {} if counted is None else {j: counted}
+            tick(1, 1, f"{len(ticks)} layers")
+        yield goal, dict(ticks)
 
 
 def _progress(console: Console, goal: Goal, measure: Measure | None) -> AbstractContextManager[Tick]:
@@ -134,16 +137,16 @@ def _observation(chosen: Backend, layer: IntGraph, goal: Goal, ticks: Ticks) -> 
     return Observation(work, *ticks)
 
 
-def held_out_table(entries: dict[str, Any]) -> Table:
+def held_out_table(entries: Mapping[Goal, Any]) -> Table:
     """Errors on single layers that the fit did not see, by goal and kind."""
-    table = Table("goal", "kind", box=None, header_style="bold", pad_edge=False)
-    for title in ("layers", "held out", "instructions: mean %", "95th %", "cycles: mean %", "95th %"):
-        table.add_column(title, justify="right")
+    table = Table("kind of layer", box=None, header_style="bold", pad_edge=False, caption_justify="left",
+                  caption="Layers fitted and held out; errors on the latter in percent: mean, 95th percentile.")
+    for title in ("fitted", "held", "instructions", "cycles"):
+        table.add_column(title, justify="right", no_wrap=True)
     for goal, entry in entries.items():
         together = {"held_out": entry["held_out"], "layers": sum(k["layers"] for k in entry["kinds"].values())}
-        for kind, k in [*entry["kinds"].items(), ("all", together)]:
+        for kind, k in [*entry["kinds"].items(), (f"[bold]all, {goal}[/bold]", together)]:
             e = k["held_out"]
-            figures = [f"{e[u][p]:.1f}" if u in e else "" for u in UNITS for p in ("mean_percent", "p95_percent")]
-            table.add_row(goal, f"[bold]{kind}[/bold]" if kind == "all" else kind, str(k["layers"]), str(e["layers"]),
-                          *figures)
+            errors = [f"{e[u]['mean_percent']:.1f} {e[u]['p95_percent']:5.1f}" if u in e else "" for u in UNITS]
+            table.add_row(kind, str(k["layers"]), str(e["layers"]), *errors)
     return table

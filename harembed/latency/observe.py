@@ -15,6 +15,7 @@ from statistics import median
 import numpy as np
 import pooch
 
+from harembed import harness
 from harembed.backends import backend
 from harembed.board import Board, CycleModel
 from harembed.build import build_firmware
@@ -99,9 +100,9 @@ def _image(graph: IntGraph, name: str, goal: Goal, board: Board, model: CycleMod
 
 
 def _key(sources: dict[str, str], outside: Sequence[Collected], *facts: str) -> str:
-    """Of everything that decides what an image takes."""
+    """Of everything that decides what an image takes, and of what observes it."""
     digest = hashlib.sha256()
-    for folder in (resource_dir("firmware"), resource_dir("templates") / "pio"):
+    for folder in (resource_dir("firmware"), resource_dir("templates") / "pio", Path(harness.__file__).parent):
         for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"):
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     for file, text in sorted(sources.items()):
