@@ -24,6 +24,7 @@ from harembed.cost.design_conv import (
     plane,
     pointwise,
     size,
+    square_depthwise,
     temporal,
     temporal_one_channel,
     wide,
@@ -80,15 +81,6 @@ def words(rng: Rng) -> Case | None:
 def strided_pointwise(rng: Rng) -> Case | None:
     return conv(rng, pick(rng, 1, 2, 5, 9), size(rng, 4, 60), size(rng, 2, 60), size(rng, 2, 40), 1, 1,
                 ((pick(rng, 1, 2), pick(rng, 2, 3)), (1, 1)))
-
-
-def square_depthwise(rng: Rng) -> Case | None:
-    """Three by three, which has a kernel of its own."""
-    h, w, c, stride = size(rng, 3, 16), size(rng, 3, 16), size(rng, 1, 32), pick(rng, 1, 1, 2)
-    if h * w * c * 9 > MOST_MACS:
-        return None
-    return DepthwiseConv2D.case("designed", h, w, c, 1, 3, 3,
-                                Conv2DAttrs((stride, stride), (1, 1), str(rng.choice(["same", "valid"]))))
 
 
 def multiplied_depthwise(rng: Rng) -> Case | None:

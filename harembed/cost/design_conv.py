@@ -136,6 +136,16 @@ def wide_depthwise(rng: Rng) -> Case | None:
     return depthwise(rng, 1, (8, 8, 12, 14, 16, 16, 20, 24, 25, 32, 40, 48, 64))
 
 
+def square_depthwise(rng: Rng) -> Case | None:
+    """Three by three, for which there are kernels of their own."""
+    h, w, c, stride = size(rng, 3, 16), size(rng, 3, 16), size(rng, 1, 32), pick(rng, 1, 1, 1, 2)
+    zero_points, activation = _FORMS[int(rng.integers(len(_FORMS)))]
+    if not LEAST_MACS <= h * w * c * 9 <= MOST_MACS:
+        return None
+    attrs = Conv2DAttrs((stride, stride), (1, 1), str(rng.choice(["same", "valid"])), activation)
+    return DepthwiseConv2D.case("designed", h, w, c, 1, 3, 3, attrs, zero_points)
+
+
 def depthwise_portable(rng: Rng) -> Case | None:
     return depthwise(rng, pick(rng, 2, 3, 4))
 

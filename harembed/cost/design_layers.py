@@ -47,6 +47,15 @@ def matmul(rng: Rng) -> Case | None:
                             (1, b, n, k) if right else (1, b, k, n), left, right)
 
 
+def matvec(rng: Rng) -> Case | None:
+    """A matrix times a vector, or a vector times a matrix, again and again."""
+    b, n, k, right = size(rng, 1, 12), size(rng, 4, 40), size(rng, 3, 40), rng.random() < 0.5
+    if b * n * k > 2 * MOST_SLOW:
+        return None
+    left, other = ((1, b, n, k), (1, b, k, 1)) if right else ((1, b, 1, k), (1, b, k, n))
+    return BatchMatMul.case("designed", left, other)
+
+
 def attention(rng: Rng) -> Case | None:
     """Products of few rows, again and again."""
     b, s, f, scores = size(rng, 3, 40), size(rng, 2, 12), size(rng, 3, 24), rng.random() < 0.5

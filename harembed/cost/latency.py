@@ -134,7 +134,7 @@ def kernels_digest(backend: str = "own") -> str:
     digest = hashlib.sha256()
     firmware = resource_dir("firmware")
     for path in sorted([*(firmware / "kernels").iterdir(), *(firmware / "include").iterdir()]):
-        if backend != "own" and "_dsp" in path.stem:
+        if backend != "own" and path.stem.endswith(("_dsp", "_asm")):
             continue
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harembed.cost.work_conv import conv_work, dense_work, depthwise_work
+from harembed.cost.work_conv import conv_work, dense_work, depthwise_3x3_work, depthwise_work
 from harembed.errors import GraphError, unknown_name
 from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops import OPS
@@ -61,7 +61,8 @@ def _conv(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     if form is None:
         return _depthwise_portable(graph, node)
     counter = {"he_conv_2d_s8_dsp": conv_work, "he_fully_connected_s8_dsp": dense_work,
-               "he_depthwise_conv_2d_s8_dsp": depthwise_work}[form.kernel]
+               "he_depthwise_conv_2d_s8_dsp": depthwise_work,
+               "he_depthwise_3x3_s8_dsp": depthwise_3x3_work}[form.kernel]
     return Work(*counter(form.params))
 
 
@@ -114,13 +115,15 @@ def _batch_matmul(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     fours, pairs = -(-p.depth // 4), -(-p.depth // 4) * 2
     matrices = int(np.prod(p.batch))
     tiles = matrices * -(-p.positions.count // 4)
-    channel_pairs = tiles * -(-p.channels.count // 2)
+    alone = form.inline and p.channels.count == 1  # otherwise two of the same are computed
+    sums = tiles if alone else tiles * -(-p.channels.count // 2)
+    of = "single channels" if alone else "channel pairs"
     lie = ["along" if v.depth_stride == 1 else "across" for v in (p.positions, p.channels)]
     return Work("batch_matmul", {
-        "calls": 1, "matrices": matrices, "tiles": tiles, "channel pairs": channel_pairs,
-        "steps": channel_pairs * pairs, "rounds": channel_pairs * ((pairs - 1) // 4),
-        f"fours of positions {lie[0]}": tiles * fours, f"fours of channels {lie[1]}": channel_pairs * fours,
-        "rests of positions": tiles * (p.depth % 4 > 0), "rests of channels": channel_pairs * (p.depth % 4 > 0)})
+        "calls": 1, "matrices": matrices, "tiles": tiles, of: sums, f"steps of {of}": sums * pairs,
+        f"rounds of {of}": sums * ((pairs - 1) // 4), f"fours of positions {lie[0]}": tiles * fours,
+        f"fours of {of} {lie[1]}": sums * fours, "rests of positions": tiles * (p.depth % 4 > 0),
+        f"rests of {of}": sums * (p.depth % 4 > 0)})
 
 
 def _elementwise(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
