@@ -58,5 +58,5 @@ DRAWS: Sequence[tuple[Draw, int]] = (
     (unlike(few_fused), 8), (unlike(dense), 10), (unlike(depthwise), 8), (coarse(narrow), 6),
     (coarse(wide), 6), (coarse(few_positions), 8), (coarse(dense), 6), (coarse(depthwise), 6), (paired, 16),
     (wide_depthwise, 30), (average_pool, 20), (max_pool, 24), (run_mean, 16), (attention, 24),
-    (large, 24), (mul_portable, 8), (square_depthwise, 80), (matvec, 24),
+    (large, 24), (mul_portable, 8), (square_depthwise, 80), (matvec, 24), (gru, 28),
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harembed.cost.work_conv import conv_work, dense_work, depthwise_3x3_work, depthwise_work
+from harembed.cost.work_recurrent import gru_portable_work, gru_work, lstm_portable_work, lstm_work
 from harembed.errors import GraphError, unknown_name
 from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops import OPS
@@ -79,23 +80,16 @@ def _depthwise_portable(graph: IntGraph, node: Node) -> Work:
 
 def _lstm(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     p = OPS[node.op].prepare(graph, node).params
-    return _recurrent(graph, node, goal, p.time_steps, p.input_size, p.units)
+    counter = lstm_portable_work if _form(graph, node, goal) is None else lstm_work
+    return Work(*counter(p.time_steps, p.input_size, p.units))
 
 
 def _gru(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
+    form = _form(graph, node, goal)
+    if form is not None:
+        return Work(*gru_work(form.params))
     steps, inputs = graph[node.inputs[0]].shape[1:]
-    return _recurrent(graph, node, goal, steps, inputs, graph[node.outputs[0]].shape[2])
-
-
-def _recurrent(graph: IntGraph, node: Node, goal: Goal | None, steps: int, inputs: int, units: int) -> Work:
-    if _form(graph, node, goal) is None:
-        return Work(f"{node.op}, portable", {
-            "calls": 1, "steps": steps, "unit steps": steps * units, "input weights": steps * units * inputs,
-            "state weights": steps * units * units})
-    fours = -(-inputs // 4), -(-units // 4)
-    return Work(node.op, {
-        "calls": 1, "steps": steps, "unit steps": steps * units, "widened fours": steps * sum(fours),
-        "rounds": steps * units * sum(fours), "looped rounds": steps * units * sum(f > 4 for f in fours)})
+    return Work(*gru_portable_work(steps, inputs, graph[node.outputs[0]].shape[2]))
 
 
 def _softmax(graph: IntGraph, node: Node, goal: Goal | None) -> Work:

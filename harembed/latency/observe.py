@@ -81,7 +81,7 @@ def _image(graph: IntGraph, name: str, goal: Goal, board: Board, model: CycleMod
            measure: Measure | None) -> dict[str, Ticks]:
     """Ticks by node of one image, from the cache if it is known."""
     if name == "cmsis_nn":  # any plan will do
-        plan = plan_memory(graph, max_steps=0, scratch_bytes=scratch_bytes(graph))
+        plan = plan_memory(graph, max_steps=0, scratch_bytes=scratch_bytes(graph), in_place=False)
         sources = generate(graph, plan, kernels="cmsis_nn")
     else:
         sources = generate(graph, plan_memory(graph, max_steps=0), goal)
