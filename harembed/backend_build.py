@@ -1,6 +1,6 @@
 """The image of a board with one backend. TFLite Micro's arena takes two builds: the first tells how much it uses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,11 +96,16 @@ def host_program(graph: IntGraph, name: str, folder: Path, goal: Goal, dsp_emula
 
 
 def sources_of(images: Sequence[BackendImage]) -> dict[str, dict[str, str | int | None]]:
-    """What foreign sources images were built from: {library: title, revision, hash and count of its files}.
+    """What foreign sources images were built from."""
+    return outside_facts(library for built in images for library in built.outside)
+
+
+def outside_facts(libraries: Iterable[Collected]) -> dict[str, dict[str, str | int | None]]:
+    """{library: title, revision, hash and count of its files}.
 
     `tested` is the revision that this project was tested with; `revision` is None where the folder is no checkout.
     """
     return {library.name: {"title": library.title, "revision": library.revision,
                            "tested": LIBRARIES[library.name].revision, "files": len(library.files),
                            "sha256": library.sha256}
-            for built in images for library in built.outside}
+            for library in libraries}

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harembed.cost.memory import MemoryPlan, plan_memory
+from harembed.cost.work import Work, work_of
+from harembed.cost.work_cmsis_nn import cmsis_nn_work
 from harembed.errors import GraphError, unknown_name
 from harembed.export.cmsis_nn import Refusal, cmsis_nn_form
 from harembed.export.csource import generate, memory_plan
 from harembed.export.tflm import generate_tflm, kernel_stems
-from harembed.ir.graph import IntGraph
+from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import Goal
+from harembed.ir.ops.base import GOALS, Goal
 from harembed.libraries import Collected, SourceGroup, collect, find_library
 
 BackendName = Literal["own", "cmsis_nn", "tflm"]
+WorkOf = Callable[[IntGraph, Node, Goal], Work | None]
 
 # As TFLite Micro's makefile compiles itself with BUILD_TYPE=release: core for size, kernels for speed, no messages.
 _TFLM_FLAGS = ("-DNDEBUG", "-DTF_LITE_STRIP_ERROR_STRINGS", "-DTF_LITE_STATIC_MEMORY",
@@ -38,6 +41,8 @@ class Backend:
     fallbacks : graph -> {node: why it runs on our portable kernel instead}
     libraries : that must be here, by their names in harembed.libraries
     places_tensors : whether the arena is laid out at run time, so that its size is known after a first run
+    goals : that its code can be made for
+    work : (graph, node, goal) -> what the latency model counts, None for a node without code; None if nobody counts
     """
 
     title: str
@@ -47,6 +52,8 @@ class Backend:
     fallbacks: Callable[[IntGraph], dict[str, str]] = lambda graph: {}
     libraries: tuple[str, ...] = ()
     places_tensors: bool = False
+    goals: tuple[Goal, ...] = ("balanced",)
+    work: WorkOf | None = None
 
 
 def _cmsis_nn_outside(graph: IntGraph) -> tuple[Collected, ...]:
@@ -57,6 +64,15 @@ def _cmsis_nn_outside(graph: IntGraph) -> tuple[Collected, ...]:
 def _cmsis_nn_fallbacks(graph: IntGraph) -> dict[str, str]:
     forms = {n.name: cmsis_nn_form(graph, n) for n in graph.nodes if not OPS[n.op].view}
     return {name: form.reason for name, form in forms.items() if isinstance(form, Refusal)}
+
+
+def _cmsis_nn_work(graph: IntGraph, node: Node, goal: Goal) -> Work | None:
+    if OPS[node.op].view:
+        return None
+    form = cmsis_nn_form(graph, node)
+    if isinstance(form, Refusal):
+        return work_of(graph, node, None)
+    return cmsis_nn_work(form.function, form.params, form.values)
 
 
 def _tflm_outside(graph: IntGraph) -> tuple[Collected, ...]:
@@ -85,10 +101,11 @@ CMSIS_NN_KERNELS = frozenset({
     "softmax", "svdf", "transpose", "transpose_conv", "unidirectional_sequence_lstm"})
 
 BACKENDS: dict[BackendName, Backend] = {
-    "own": Backend("harembed's own kernels", lambda graph, goal: generate(graph, optimize=goal), plan_memory),
+    "own": Backend("harembed's own kernels", lambda graph, goal: generate(graph, optimize=goal), plan_memory,
+                   goals=GOALS, work=work_of),
     "cmsis_nn": Backend("CMSIS-NN, called directly", lambda graph, goal: generate(graph, kernels="cmsis_nn"),
                         lambda graph: memory_plan(graph, "cmsis_nn"), _cmsis_nn_outside, _cmsis_nn_fallbacks,
-                        ("cmsis_nn",)),
+                        ("cmsis_nn",), work=_cmsis_nn_work),
     "tflm": Backend("TFLite Micro with CMSIS-NN", lambda graph, goal: generate_tflm(graph),
                     lambda graph: plan_memory(graph, in_place=False), _tflm_outside,
                     libraries=("cmsis_nn", "tflm", "flatbuffers", "gemmlowp", "ruy"), places_tensors=True),

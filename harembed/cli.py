@@ -229,36 +229,64 @@ def profile(run: RunArgument, on: OnOption = None, port: PortOption = None,
     pipeline.profile(run, on and on.value, port, repeats, html_out, json_out, console)
 
 
-@app.command("fit-latency", epilog="Example:  harembed fit-latency --board nucleo_l552ze_q")
-def fit_latency(board: BoardOption = "nucleo_l552ze_q",
+@app.command("fit-latency", epilog="Examples:  harembed fit-latency --board nucleo_l552ze_q\n\n"
+                                   "harembed fit-latency --board nucleo_l552ze_q --backend cmsis_nn")
+def fit_latency(board: BoardOption = "nucleo_l552ze_q", backend: BackendOption = None,
                 out: Annotated[Path | None, typer.Option(help="File to write. Default: BOARD.latency.json beside the "
                                                               "board's file.")] = None,
-                toolchain: ToolchainOption = None) -> None:
+                port: PortOption = None, toolchain: ToolchainOption = None) -> None:
     """Fit the model that predicts a network's time on a board before it is built; takes minutes.
 
     Hundreds of designed layers run on the simulated board. A quarter of them is kept from the fit, and the error on
     those is printed and stored. Needed again when kernels change. `harembed search --latency` uses it.
+    With --port cycles are those of a real board: you are asked to flash a dozen images or more, one after the other.
+
+    What has run is kept: an interrupted fit goes on where it stopped.
     """
-    from harembed import latency_job
     from harembed.board import load_board
+    from harembed.latency.fit import fit
+    from harembed.latency.on_board import Bench
 
-    latency_job.fit(load_board(board), console, out, toolchain)
+    measure = Bench(port, console, console.input).cycles if port else None
+    fit(load_board(board), console, out, toolchain, BACKENDS[backend] if backend else "own", measure)
 
 
-@app.command("check-latency", epilog="Example:  harembed check-latency runs/watch-nucleo_l552ze_q --count 12")
-def check_latency(runs: Annotated[list[Path], typer.Argument(help="Folders of searches.", metavar="RUN...")],
-                  board: BoardOption = "nucleo_l552ze_q",
-                  count: Annotated[int, typer.Option(min=1, help="Networks to try, spread over the ledgers.")] = 12,
+@app.command("check-latency", epilog="Examples:  harembed check-latency runs/watch-nucleo_l552ze_q --count 12\n\n"
+                                     "harembed check-latency runs/watch-nucleo_l552ze_q --backend cmsis_nn\n\n"
+                                     "harembed check-latency --silicon measured.csv --backend cmsis_nn")
+def check_latency(runs: Annotated[list[Path] | None, typer.Argument(help="Folders of searches.", metavar="[RUN]...")]
+                  = None,
+                  board: BoardOption = "nucleo_l552ze_q", backend: BackendOption = None,
+                  count: Annotated[int | None, typer.Option(min=1, help="Networks to try, spread over the ledgers. "
+                                                            "Default: 12. With --silicon, rows of each kind to "
+                                                            "simulate as well. Default: none.")] = None,
+                  silicon: Annotated[Path | None, typer.Option(help="Table of operators that TFLite Micro ran on a "
+                                                               "real board: .csv with shapes and cycles.")] = None,
+                  dispatch: Annotated[int | None, typer.Option(min=0, help="Cycles of a call by TFLite Micro, for "
+                                                               "--silicon. Default: 2600.")] = None,
                   optimize: OptimizeOption = None, toolchain: ToolchainOption = None) -> None:
-    """Predict networks of search ledgers, simulate each whole, and print the errors of the prediction."""
-    from harembed import latency_job
+    """Predict networks of search ledgers, simulate each whole, and print the errors of the prediction.
+
+    With --silicon, lay predictions beside the cycles of a real board instead.
+    """
     from harembed.board import load_board
     from harembed.cost.latency import load_latency_model
+    from harembed.errors import RunError
+    from harembed.latency import check as networks
+    from harembed.latency import silicon as operators
     from harembed.pipeline import ledger_networks
 
+    if bool(runs) == bool(silicon):
+        raise RunError("Give either folders of searches or a table with --silicon.",
+                       "harembed check-latency runs/watch-nucleo_l552ze_q")
     on = load_board(board)
-    latency_job.check(ledger_networks(runs, count), load_latency_model(on), on,
-                      GOALS[optimize] if optimize else "balanced", console, toolchain)
+    model = load_latency_model(on, BACKENDS[backend] if backend else "own")
+    if silicon is not None:
+        operators.compare(silicon, model, on, console, operators.DISPATCH_CYCLES if dispatch is None else dispatch,
+                          count or 0, toolchain)
+    else:
+        networks.check(ledger_networks(runs or [], 12 if count is None else count), model, on,
+                       GOALS[optimize] if optimize else "balanced", console, toolchain)
 
 
 @app.command(epilog="Examples:  harembed compare runs/watch-nucleo_l552ze_q\n\n"

@@ -78,6 +78,16 @@ static void load_conditionally(void)
                      : "r"(result)
                      : "r1", "r2", "r3", "cc", "memory");
 }
+/* The same, with the IT block's load behind the end of a page of 1 KiB. */
+static void load_conditionally_across_pages(void)
+{
+    __asm__ volatile("movs r2, #5\n\tmovs r3, #0\n\tb 2f\n\t.balign 1024\n\t.rept 510\n\tnop\n\t.endr\n"
+                     "2:\tcmp r3, #0\n\tit eq\n\tldreq r1, [%0]\n\tcmp r3, #1\n\tb 1f\n"
+                     "1:\tmovs r2, #7\n\tstr r2, [%0]"
+                     :
+                     : "r"(result)
+                     : "r1", "r2", "r3", "cc", "memory");
+}
 
 void start(void)
 {

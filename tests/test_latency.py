@@ -127,8 +127,8 @@ def test_a_board_without_a_model_is_named(tmp_path):
     damaged.write_text('{"format_version": 1, "backends": {"own": {}}}')
     with pytest.raises(BoardError, match="damaged"):
         load_latency_model(NUCLEO, path=damaged)
-    with pytest.raises(BoardError, match="'cmsis_nn'"):
-        load_latency_model(NUCLEO, "cmsis_nn")
+    with pytest.raises(BoardError, match="'tflm'"):
+        load_latency_model(NUCLEO, "tflm")
 
 
 def test_predictions_leave_the_generator_of_pytorch_alone():

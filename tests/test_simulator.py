@@ -166,9 +166,10 @@ def test_ctrl_c_ends_an_inference(images, count):
     assert said.decode().splitlines()[-1] == "KeyboardInterrupt"
 
 
+@pytest.mark.parametrize("task", ["load_conditionally", "load_conditionally_across_pages"])
 @pytest.mark.parametrize("count", ["nothing", "instructions", "cycles"])
-def test_observation_changes_nothing(program, count):
-    simulator = SimulatedL552(program("load_conditionally"), count, NUCLEO.cycle_model)
+def test_observation_changes_nothing(program, count, task):
+    simulator = SimulatedL552(program(task), count, NUCLEO.cycle_model)
     simulator.run_until_idle()
     assert result_of(simulator)[0] == 7
 

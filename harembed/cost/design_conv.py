@@ -35,7 +35,7 @@ def size(rng: Rng, least: int, most: int) -> int:
     return min(int(least * math.exp(rng.uniform(0.0, math.log((most + 1) / least)))), most)
 
 
-def _conv(rng: Rng, h: int, w: int, c: int, o: int, kh: int, kw: int, attrs: tuple[tuple[int, int], tuple[int, int]],
+def conv(rng: Rng, h: int, w: int, c: int, o: int, kh: int, kw: int, attrs: tuple[tuple[int, int], tuple[int, int]],
           positions: tuple[int, int] = (4, 4096), most: int = MOST_MACS) -> Case | None:
     """attrs: stride and dilation; padding and the activation are drawn."""
     (stride, dilation) = attrs
@@ -58,12 +58,12 @@ def temporal(rng: Rng) -> Case | None:
     """Along time, each row (sensor) by itself."""
     k = pick(rng, 1, 2, 3, 4, 5, 7, 9)
     h, w, c, o = pick(rng, 1, 2, 3, 5, 7, 8, 11), size(rng, 4, 160), size(rng, 1, 40), size(rng, 2, 40)
-    return _conv(rng, h, w, c, o, 1, k, ((1, pick(rng, 1, 1, 2, 2, 3)), (1, 1)))
+    return conv(rng, h, w, c, o, 1, k, ((1, pick(rng, 1, 1, 2, 2, 3)), (1, 1)))
 
 
 def narrow(rng: Rng) -> Case | None:
     """Few filters: what follows the first layer of a small network."""
-    return _conv(rng, pick(rng, 1, 2, 3, 5, 7, 8, 11), size(rng, 8, 120), int(rng.integers(1, 10)),
+    return conv(rng, pick(rng, 1, 2, 3, 5, 7, 8, 11), size(rng, 8, 120), int(rng.integers(1, 10)),
                  int(rng.integers(2, 12)), 1, pick(rng, 1, 2, 3, 4, 5, 7, 9), ((1, pick(rng, 1, 2, 2, 3)), (1, 1)))
 
 
@@ -71,7 +71,7 @@ def wide(rng: Rng) -> Case | None:
     """Filters of many weights at few positions."""
     k = pick(rng, 1, 3, 3, 4, 5, 7)
     h, w, c, o = pick(rng, 1, 1, 2, 3), size(rng, 4, 24), int(rng.integers(8, 56)), int(rng.integers(8, 56))
-    return _conv(rng, h, w, c, o, 1, k, ((1, pick(rng, 1, 1, 2)), (1, 1)))
+    return conv(rng, h, w, c, o, 1, k, ((1, pick(rng, 1, 1, 2)), (1, 1)))
 
 
 def large(rng: Rng) -> Case | None:
@@ -79,23 +79,23 @@ def large(rng: Rng) -> Case | None:
     k, c, o = pick(rng, 1, 3, 5), int(rng.integers(24, 90)), int(rng.integers(32, 90))
     if not 5_000 < k * c * o < 16_000:
         return None
-    return _conv(rng, 1, size(rng, 8, 24), c, o, 1, k, ((1, pick(rng, 1, 2)), (1, 1)), positions=(4, 16),
+    return conv(rng, 1, size(rng, 8, 24), c, o, 1, k, ((1, pick(rng, 1, 2)), (1, 1)), positions=(4, 16),
                  most=5 * MOST_MACS)
 
 
 def temporal_one_channel(rng: Rng) -> Case | None:
-    return _conv(rng, pick(rng, 1, 2, 3, 5, 7, 8, 11), size(rng, 8, 200), 1, size(rng, 2, 24), 1,
+    return conv(rng, pick(rng, 1, 2, 3, 5, 7, 8, 11), size(rng, 8, 200), 1, size(rng, 2, 24), 1,
                  pick(rng, 1, 2, 3, 5, 6, 7, 9), ((1, pick(rng, 1, 2, 2, 3)), (1, 1)))
 
 
 def fusing(rng: Rng) -> Case | None:
     """All rows into one."""
     h = pick(rng, 2, 3, 5, 7, 8, 11, 14)
-    return _conv(rng, h, size(rng, 4, 48), size(rng, 1, 32), size(rng, 2, 48), h, 1, ((1, 1), (1, 1)))
+    return conv(rng, h, size(rng, 4, 48), size(rng, 1, 32), size(rng, 2, 48), h, 1, ((1, 1), (1, 1)))
 
 
 def pointwise(rng: Rng) -> Case | None:
-    return _conv(rng, pick(rng, 1, 1, 4, 7), size(rng, 4, 60), size(rng, 2, 80), size(rng, 2, 48), 1, 1,
+    return conv(rng, pick(rng, 1, 1, 4, 7), size(rng, 4, 60), size(rng, 2, 80), size(rng, 2, 48), 1, 1,
                  ((1, 1), (1, 1)))
 
 
@@ -103,17 +103,17 @@ def plane(rng: Rng) -> Case | None:
     """Two-dimensional filters."""
     kh, kw = pick(rng, 2, 3, 3, 5), pick(rng, 1, 2, 3, 3, 4)
     stride = pick(rng, 1, 1, 2, 3)
-    return _conv(rng, size(rng, 3, 20), size(rng, 3, 20), size(rng, 1, 24), size(rng, 2, 32), kh, kw,
+    return conv(rng, size(rng, 3, 20), size(rng, 3, 20), size(rng, 1, 24), size(rng, 2, 32), kh, kw,
                  ((stride, stride), (1, 1)))
 
 
 def dilated(rng: Rng) -> Case | None:
-    return _conv(rng, pick(rng, 1, 3, 6), size(rng, 12, 60), size(rng, 1, 12), size(rng, 2, 16), pick(rng, 1, 2),
+    return conv(rng, pick(rng, 1, 3, 6), size(rng, 12, 60), size(rng, 1, 12), size(rng, 2, 16), pick(rng, 1, 2),
                  pick(rng, 2, 3, 5), ((1, 1), (1, pick(rng, 2, 3))))
 
 
 def few_positions(rng: Rng) -> Case | None:
-    return _conv(rng, 1, size(rng, 1, 7), size(rng, 1, 40), size(rng, 2, 40), 1, pick(rng, 1, 2, 3, 5),
+    return conv(rng, 1, size(rng, 1, 7), size(rng, 1, 40), size(rng, 2, 40), 1, pick(rng, 1, 2, 3, 5),
                  ((1, pick(rng, 1, 2, 3)), (1, 1)), positions=(1, 3))
 
 
@@ -134,6 +134,16 @@ def depthwise(rng: Rng, multiplier: int = 1,
 def wide_depthwise(rng: Rng) -> Case | None:
     """Of many channels, which are mostly whole fours."""
     return depthwise(rng, 1, (8, 8, 12, 14, 16, 16, 20, 24, 25, 32, 40, 48, 64))
+
+
+def square_depthwise(rng: Rng) -> Case | None:
+    """Three by three, for which there are kernels of their own."""
+    h, w, c, stride = size(rng, 3, 16), size(rng, 3, 16), size(rng, 1, 32), pick(rng, 1, 1, 1, 2)
+    zero_points, activation = _FORMS[int(rng.integers(len(_FORMS)))]
+    if not LEAST_MACS <= h * w * c * 9 <= MOST_MACS:
+        return None
+    attrs = Conv2DAttrs((stride, stride), (1, 1), str(rng.choice(["same", "valid"])), activation)
+    return DepthwiseConv2D.case("designed", h, w, c, 1, 3, 3, attrs, zero_points)
 
 
 def depthwise_portable(rng: Rng) -> Case | None:
@@ -159,7 +169,7 @@ def dense_rows(rng: Rng) -> Case | None:
 def few_fused(rng: Rng) -> Case | None:
     """All rows into one, at few positions."""
     h = pick(rng, 2, 3, 5, 7, 8, 11, 14)
-    return _conv(rng, h, pick(rng, 1, 2, 3), size(rng, 1, 32), size(rng, 2, 48), h, 1, ((1, 1), (1, 1)),
+    return conv(rng, h, pick(rng, 1, 2, 3), size(rng, 1, 32), size(rng, 2, 48), h, 1, ((1, 1), (1, 1)),
                  positions=(1, 3))
 
 
@@ -167,8 +177,8 @@ def paired(rng: Rng) -> Case | None:
     """Taps of one byte that are no neighbours: one channel, and the filter goes down, or is dilated."""
     if rng.random() < 0.5:
         h, w, o, kh = size(rng, 6, 60), pick(rng, 1, 2, 4, 7, 9), size(rng, 2, 16), pick(rng, 2, 3, 5, 6)
-        return _conv(rng, h, w, 1, o, kh, 1, ((pick(rng, 1, 2), 1), (1, 1)))
-    return _conv(rng, pick(rng, 1, 3, 6), size(rng, 20, 90), 1, size(rng, 2, 16), 1, pick(rng, 2, 3, 4, 5, 7),
+        return conv(rng, h, w, 1, o, kh, 1, ((pick(rng, 1, 2), 1), (1, 1)))
+    return conv(rng, pick(rng, 1, 3, 6), size(rng, 20, 90), 1, size(rng, 2, 16), 1, pick(rng, 2, 3, 4, 5, 7),
                  ((1, 1), (1, pick(rng, 2, 3))))
 
 

@@ -7,16 +7,16 @@ stand beside the board, in <board>.latency.json, with the errors found on layers
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harembed.board import Board
-from harembed.cost.work import work_of
+from harembed.cost.work import Work, work_of
 from harembed.errors import BoardError
 from harembed.ir.code_goals import code_goals
-from harembed.ir.graph import IntGraph
+from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops.base import Goal
 from harembed.resources import resource_dir
 
@@ -69,8 +69,13 @@ class LatencyModel:
     coefficients: Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
     facts: Mapping[str, Any]
 
-    def predict(self, graph: IntGraph, goal: Goal = "balanced") -> Prediction:
+    def predict(self, graph: IntGraph, goal: Goal = "balanced",
+                work: Callable[[IntGraph, Node, Goal], Work | None] = work_of) -> Prediction:
         """Instructions and cycles of every node.
+
+        Parameters
+        ----------
+        work : what this model's backend counts, as harembed.backends has it
 
         Raises
         ------
@@ -80,12 +85,12 @@ class LatencyModel:
         layers = []
         goals = code_goals(graph, goal)
         for node in graph.nodes:
-            work = work_of(graph, node, goals[node.name])
-            if work is None:
+            done = work(graph, node, goals[node.name])
+            if done is None:
                 layers.append(LayerPrediction(node.name, node.op, "", 0.0, 0.0))
                 continue
-            instructions, cycles = self.evaluate(goals[node.name], work.kind, work.terms)
-            layers.append(LayerPrediction(node.name, node.op, work.kind, instructions, cycles))
+            instructions, cycles = self.evaluate(goals[node.name], done.kind, done.terms)
+            layers.append(LayerPrediction(node.name, node.op, done.kind, instructions, cycles))
         return Prediction(tuple(layers), self.clock_hz)
 
     def evaluate(self, goal: str, kind: str, terms: Mapping[str, float]) -> tuple[float, float]:
@@ -93,26 +98,29 @@ class LatencyModel:
         kinds = self.coefficients.get(goal, {})
         if kind not in kinds:
             raise BoardError(f"The latency model of {self.board} ({self.backend}) knows no {kind!r} with "
-                             f"--optimize {goal}.", f"Fit it again: harembed fit-latency --board {self.board}")
+                             f"--optimize {goal}.", self._again)
         known = kinds[kind]
         # A term without a coefficient was 0 in every layer that was fitted: a case that the design does not cover.
         missing = [name for name, count in terms.items() if count and name not in known]
         if missing:
             raise BoardError(f"The latency model of {self.board} ({self.backend}) has seen no {kind!r} with "
-                             f"{', '.join(missing)}.", f"Fit it again: harembed fit-latency --board {self.board}")
+                             f"{', '.join(missing)}.", self._again)
         return (sum(known[name][0] * count for name, count in terms.items() if count),
                 sum(known[name][1] * count for name, count in terms.items() if count))
 
     @property
+    def _again(self) -> str:
+        return f"Fit it again: {fit_command(self.board, self.backend)}"
+
+    @property
     def stale(self) -> bool:
         """Whether kernels changed since the fit."""
-        return self.facts["kernels_sha256"] != kernels_digest()
+        return self.facts["kernels_sha256"] != kernels_digest(self.backend)
 
-    def error_text(self, goal: str) -> str:
-        """The held-out error, in words."""
-        e = self.facts["goals"][goal]["held_out"]
-        return (f"{e['cycles']['mean_percent']:.1f} % (mean), {e['cycles']['p95_percent']:.1f} % (95th percentile) "
-                f"of the modelled cycles, on {e['layers']} single layers that the fit did not see")
+
+def fit_command(board: str, backend: str) -> str:
+    """What to type for a latency model."""
+    return f"harembed fit-latency --board {board}" + (f" --backend {backend}" if backend != "own" else "")
 
 
 def latency_file(board: Board) -> Path:
@@ -120,11 +128,14 @@ def latency_file(board: Board) -> Path:
     return board.path.with_name(f"{board.name}.latency.json")
 
 
-def kernels_digest() -> str:
-    """SHA-256 of all kernels: coefficients hold for these and for no others."""
+def kernels_digest(backend: str = "own") -> str:
+    """SHA-256 of all kernels: coefficients hold for these and for no others. Other backends than our own may call the
+    portable ones."""
     digest = hashlib.sha256()
     firmware = resource_dir("firmware")
     for path in sorted([*(firmware / "kernels").iterdir(), *(firmware / "include").iterdir()]):
+        if backend != "own" and path.stem.endswith(("_dsp", "_asm")):
+            continue
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
@@ -137,7 +148,7 @@ def load_latency_model(board: Board, backend: str = "own", path: Path | None = N
     BoardError    the board has none, none for this backend, or the file is damaged
     """
     path = path or latency_file(board)
-    again = f"Fit one: harembed fit-latency --board {board.name}"
+    again = f"Fit one: {fit_command(board.name, backend)}"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as e:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harembed.cost.work_conv import conv_work, dense_work, depthwise_work
+from harembed.cost.work_conv import conv_work, dense_work, depthwise_3x3_work, depthwise_work
+from harembed.cost.work_recurrent import gru_portable_work, gru_work, lstm_portable_work, lstm_work
 from harembed.errors import GraphError, unknown_name
 from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops import OPS
@@ -31,11 +32,15 @@ class Work:
 
 
 Terms = dict[str, float]
-Counter = Callable[[IntGraph, Node, Goal], Work]
+Counter = Callable[[IntGraph, Node, Goal | None], Work]
 
 
-def work_of(graph: IntGraph, node: Node, goal: Goal) -> Work | None:
+def work_of(graph: IntGraph, node: Node, goal: Goal | None) -> Work | None:
     """The work of one node for a core with DSP instructions; None if it emits no code.
+
+    Parameters
+    ----------
+    goal : of the generated code; None: the portable kernel, whatever the core has
 
     Raises
     ------
@@ -49,17 +54,21 @@ def work_of(graph: IntGraph, node: Node, goal: Goal) -> Work | None:
     return COUNTERS[node.op](graph, node, goal)
 
 
-def _conv(graph: IntGraph, node: Node, goal: Goal) -> Work:
-    form = OPS[node.op].dsp(graph, node, goal)
+def _conv(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
+    form = _form(graph, node, goal)
+    if form is None and node.op != "depthwise_conv_2d":
+        raise GraphError(f"Node {node.name!r}: nobody counted the portable {node.op}; every core with DSP "
+                         "instructions has a quicker one.")
     if form is None:
         return _depthwise_portable(graph, node)
     counter = {"he_conv_2d_s8_dsp": conv_work, "he_fully_connected_s8_dsp": dense_work,
-               "he_depthwise_conv_2d_s8_dsp": depthwise_work}[form.kernel]
+               "he_depthwise_conv_2d_s8_dsp": depthwise_work,
+               "he_depthwise_3x3_s8_dsp": depthwise_3x3_work}[form.kernel]
     return Work(*counter(form.params))
 
 
-def _form(graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
-    return OPS[node.op].dsp(graph, node, goal)
+def _form(graph: IntGraph, node: Node, goal: Goal | None) -> DspForm | None:
+    return None if goal is None else OPS[node.op].dsp(graph, node, goal)
 
 
 def _depthwise_portable(graph: IntGraph, node: Node) -> Work:
@@ -69,34 +78,27 @@ def _depthwise_portable(graph: IntGraph, node: Node) -> Work:
     return Work("depthwise_conv_2d, portable", {"calls": 1, "outputs": outputs, "taps": outputs * size})
 
 
-def _lstm(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _lstm(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     p = OPS[node.op].prepare(graph, node).params
-    return _recurrent(graph, node, goal, p.time_steps, p.input_size, p.units)
+    counter = lstm_portable_work if _form(graph, node, goal) is None else lstm_work
+    return Work(*counter(p.time_steps, p.input_size, p.units))
 
 
-def _gru(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _gru(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
+    form = _form(graph, node, goal)
+    if form is not None:
+        return Work(*gru_work(form.params))
     steps, inputs = graph[node.inputs[0]].shape[1:]
-    return _recurrent(graph, node, goal, steps, inputs, graph[node.outputs[0]].shape[2])
+    return Work(*gru_portable_work(steps, inputs, graph[node.outputs[0]].shape[2]))
 
 
-def _recurrent(graph: IntGraph, node: Node, goal: Goal, steps: int, inputs: int, units: int) -> Work:
-    if _form(graph, node, goal) is None:
-        return Work(f"{node.op}, portable", {
-            "calls": 1, "steps": steps, "unit steps": steps * units, "input weights": steps * units * inputs,
-            "state weights": steps * units * units})
-    fours = -(-inputs // 4), -(-units // 4)
-    return Work(node.op, {
-        "calls": 1, "steps": steps, "unit steps": steps * units, "widened fours": steps * sum(fours),
-        "rounds": steps * units * sum(fours), "looped rounds": steps * units * sum(f > 4 for f in fours)})
-
-
-def _softmax(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _softmax(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     p = OPS[node.op].prepare(graph, node).params
     kind = "softmax" if _form(graph, node, goal) else "softmax, portable"
     return Work(kind, {"calls": 1, "rows": p.rows, "elements": p.rows * p.depth})
 
 
-def _batch_matmul(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _batch_matmul(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     form = _form(graph, node, goal)
     if form is None:
         p = OPS[node.op].prepare(graph, node).params
@@ -107,16 +109,18 @@ def _batch_matmul(graph: IntGraph, node: Node, goal: Goal) -> Work:
     fours, pairs = -(-p.depth // 4), -(-p.depth // 4) * 2
     matrices = int(np.prod(p.batch))
     tiles = matrices * -(-p.positions.count // 4)
-    channel_pairs = tiles * -(-p.channels.count // 2)
+    alone = form.inline and p.channels.count == 1  # otherwise two of the same are computed
+    sums = tiles if alone else tiles * -(-p.channels.count // 2)
+    of = "single channels" if alone else "channel pairs"
     lie = ["along" if v.depth_stride == 1 else "across" for v in (p.positions, p.channels)]
     return Work("batch_matmul", {
-        "calls": 1, "matrices": matrices, "tiles": tiles, "channel pairs": channel_pairs,
-        "steps": channel_pairs * pairs, "rounds": channel_pairs * ((pairs - 1) // 4),
-        f"fours of positions {lie[0]}": tiles * fours, f"fours of channels {lie[1]}": channel_pairs * fours,
-        "rests of positions": tiles * (p.depth % 4 > 0), "rests of channels": channel_pairs * (p.depth % 4 > 0)})
+        "calls": 1, "matrices": matrices, "tiles": tiles, of: sums, f"steps of {of}": sums * pairs,
+        f"rounds of {of}": sums * ((pairs - 1) // 4), f"fours of positions {lie[0]}": tiles * fours,
+        f"fours of {of} {lie[1]}": sums * fours, "rests of positions": tiles * (p.depth % 4 > 0),
+        f"rests of {of}": sums * (p.depth % 4 > 0)})
 
 
-def _elementwise(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _elementwise(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     """Loops over five axes, of which the last is the inner one."""
     form = _form(graph, node, goal)
     if form is None:
@@ -135,7 +139,7 @@ def _elementwise(graph: IntGraph, node: Node, goal: Goal) -> Work:
         "elements clamped": elements * ((p.scale.act_min > -128) + (p.scale.act_max < 127))})
 
 
-def _prelu(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _prelu(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     form = _form(graph, node, goal)
     if form is None:
         return _elementwise(graph, node, goal)
@@ -143,7 +147,7 @@ def _prelu(graph: IntGraph, node: Node, goal: Goal) -> Work:
     return Work("prelu", {"calls": 1, "rows": rows, "elements": rows * form.params.shape[-1]})
 
 
-def _mean(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _mean(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     p = OPS[node.op].prepare(graph, node).params
     if _form(graph, node, goal) is None:
         return Work("mean, portable", {"calls": 1, "blocks": p.outer, "outputs": p.outer * p.inner,
@@ -155,12 +159,12 @@ def _mean(graph: IntGraph, node: Node, goal: Goal) -> Work:
     return Work("mean", {"calls": 1, "blocks": p.outer, "groups": groups, "fours summed": groups * p.reduced})
 
 
-def _lookup(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _lookup(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     n = graph[node.outputs[0]].elements
     return Work("lookup", {"calls": 1, "fours": n // 4, "ones": n % 4})
 
 
-def _pool(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _pool(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     p = OPS[node.op].prepare(graph, node).params
     rows = _inside(p.output_h, p.stride_h, p.pad_top, p.filter_h, p.input_h)
     columns = _inside(p.output_w, p.stride_w, p.pad_left, p.filter_w, p.input_w)
@@ -180,14 +184,14 @@ def _inside(outputs: int, stride: int, pad: int, window: int, length: int) -> np
     return np.clip(start + window, 0, length) - np.clip(start, 0, length)
 
 
-def _pad(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _pad(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     p = OPS[node.op].prepare(graph, node).params
     padded = [b + n + a for b, n, a in zip(p.before, p.input_dims, p.after, strict=True)]
     return Work("pad", {"calls": 1, "rows": int(np.prod(padded[:3])), "outputs": int(np.prod(padded)),
                         "copied": int(np.prod(p.input_dims))})
 
 
-def _transpose(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _transpose(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     p = OPS[node.op].prepare(graph, node).params
     a, b, c, d = p.output_dims
     words = d // 4 if p.input_strides[3] == 1 else 0
@@ -195,13 +199,13 @@ def _transpose(graph: IntGraph, node: Node, goal: Goal) -> Work:
                               "bytes": a * b * c * (d - 4 * words)})
 
 
-def _concatenation(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _concatenation(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     p = OPS[node.op].prepare(graph, node).params
     return Work("concatenation", {"calls": 1, "rows": p.outer, "pieces": p.outer * p.parts,
                                   "bytes": p.outer * int(p.width.sum())})
 
 
-def _strided_slice(graph: IntGraph, node: Node, goal: Goal) -> Work:
+def _strided_slice(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     p = OPS[node.op].prepare(graph, node).params
     rows = int(np.prod(p.size[:3]))
     return Work("strided_slice", {"calls": 1, "planes": p.size[0] * p.size[1], "rows": rows,

@@ -58,6 +58,20 @@ def depthwise_work(p: Any) -> tuple[str, dict[str, float]]:
         **_requantised(p.requantize, positions * p.channels)}
 
 
+def depthwise_3x3_work(p: Any) -> tuple[str, dict[str, float]]:
+    """he_depthwise_3x3_s8_dsp: four channels at a time, strips of two input rows, two by two outputs in each step."""
+    groups, row_pairs, column_pairs = -(-p.channels // 4), -(-p.output_rows // 2), -(-p.output_columns // 2)
+    strips = groups * (1 + row_pairs)
+    inside = min(p.input_columns, p.line - p.pad_left)
+    rows = 4 * groups * row_pairs
+    weights = p.weights.nbytes + p.channel.nbytes
+    return f"depthwise_conv_2d 3x3, {LAYOUT_NAMES[p.layout == WEIGHTS_16]}", {
+        "calls": 1, "fours": groups, "strips": strips, "columns widened": strips * inside,
+        "columns outside": strips * (p.line - inside), "channel rows": rows, "column pairs": rows * column_pairs,
+        "odd columns": rows * (p.output_columns % 2), "weight lines": weights / CACHE_LINE,
+        **_requantised(p.requantize, 4 * rows * column_pairs)}
+
+
 def border_tiles(p: Any) -> tuple[int, int]:
     """(tiles for which the kernel looks for the border, positions in them that are widened once more)."""
     width = p.geometry.output_w

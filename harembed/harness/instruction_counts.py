@@ -177,9 +177,11 @@ class BlockCounter:
         return dict(sorted(((k, v) for k, v in totals.items() if v), key=lambda item: -item[1]))
 
     def _decode(self, address: int, size: int) -> list[Any]:
-        """[runs, instructions, end, first cache line, behind last, has an IT block, taken branches to it, words
+        """[runs, instructions, end, first cache line, behind last, may be in an IT block, taken branches to it, words
         loaded, cache misses] of a new block."""
         count, fpu, conditional = decode(self._code(address, size))
+        # Unicorn ends blocks at its pages of 1 KiB, even in the middle of an IT block.
+        conditional |= self._entered is not None and self._entered[5] and address == self._end
         if fpu and not self._fpu_enabled():
             raise HarnessError(f"An FPU instruction runs near 0x{address:08x} while the FPU is off.",
                                "Set bits 20-23 of CPACR in the reset handler.")
