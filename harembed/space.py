@@ -41,12 +41,27 @@ class TinyHarTail:
 
 
 @dataclass(frozen=True)
+class DeepConvLstmTail:
+    """DeepConvLSTM's tail (Ordonez and Roggen, Sensors 2016): the features of all sensors side by side at every time
+    step, two LSTM layers, the last step, classification."""
+
+    hidden: int  # of both layers; the paper has 128
+    kind: Literal["deepconvlstm"] = "deepconvlstm"
+
+
+RecurrentTail = TinyHarTail | DeepConvLstmTail
+RECURRENT_TAILS: dict[str, type[RecurrentTail]] = {"tinyhar": TinyHarTail, "deepconvlstm": DeepConvLstmTail}
+TAILS: dict[str, type[ConvTail | RecurrentTail]] = {"conv": ConvTail, **RECURRENT_TAILS}
+_WORDS = {"tinyhar": "attention+LSTM", "deepconvlstm": "LSTM+LSTM"}  # for tables
+
+
+@dataclass(frozen=True)
 class Architecture:
     window: int  # samples
     channels: tuple[int, ...]  # indices of the raw sensor channels that the network uses
     padding: Padding
     convs: tuple[TemporalConv, ...]
-    tail: ConvTail | TinyHarTail
+    tail: ConvTail | RecurrentTail
     classes: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,14 +71,13 @@ class Architecture:
     def from_dict(d: dict[str, Any]) -> "Architecture":
         """Rebuild from to_dict's result (JSON turns tuples into lists, which is accepted)."""
         tail = dict(d["tail"])
-        tails = {"conv": ConvTail, "tinyhar": TinyHarTail}
-        if tail["kind"] not in tails:
-            raise SearchError(f"There is no tail {tail['kind']!r}.", f"Known: {', '.join(tails)}.")
+        if tail["kind"] not in TAILS:
+            raise SearchError(f"There is no tail {tail['kind']!r}.", f"Known: {', '.join(TAILS)}.")
         if "convs" in tail:
             tail["convs"] = tuple(TemporalConv(**c) for c in tail["convs"])
         return Architecture(
             window=d["window"], channels=tuple(d["channels"]), padding=d["padding"],
-            convs=tuple(TemporalConv(**c) for c in d["convs"]), tail=tails[tail["kind"]](**tail),
+            convs=tuple(TemporalConv(**c) for c in d["convs"]), tail=TAILS[tail["kind"]](**tail),
             classes=d["classes"],
         )
 
@@ -74,7 +88,7 @@ class Architecture:
             behind = " ".join(f"{c.kernel}/{c.stride}x{c.filters}" for c in self.tail.convs)
             tail = f"fuse {self.tail.fusion} {behind}".strip()
         else:
-            tail = f"attention+LSTM {self.tail.hidden}"
+            tail = f"{_WORDS[self.tail.kind]} {self.tail.hidden}"
         return f"{len(self.channels)}ch · {self.padding} · {first} · {tail}"
 
 

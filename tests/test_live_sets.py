@@ -12,7 +12,7 @@ from harembed.cost.memory import plan_memory
 from harembed.export.lower import lower
 from harembed.ir.ops import OPS
 from harembed.models import build_model
-from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail
+from harembed.space import Architecture, ConvTail, DeepConvLstmTail, TemporalConv, TinyHarTail
 from harembed.train.qat import calibrate, quantise
 
 
@@ -30,6 +30,8 @@ ARCHITECTURES = {
     "tinyhar": Architecture(40, (0, 1, 2), "same", conv((5, 2, 4), (5, 2, 6)), TinyHarTail(10), 4),
     "tinyhar_valid": Architecture(64, (0, 1, 2, 3), "valid", conv((5, 2, 3), (3, 2, 2)), TinyHarTail(24), 6),
     "tinyhar_long": Architecture(60, (0, 4), "same", conv((3, 1, 2),), TinyHarTail(3), 6),
+    "deepconvlstm": Architecture(40, (0, 1, 2), "same", conv((5, 2, 4), (5, 2, 6)), DeepConvLstmTail(10), 4),
+    "deepconvlstm_wide": Architecture(30, (0, 1), "valid", conv((5, 2, 3)), DeepConvLstmTail(23), 6),
 }
 
 

@@ -10,7 +10,7 @@ from harembed.ir.ops.conv import output_length
 from harembed.models import build_model
 from harembed.nn.attention import SensorAttention, TemporalAggregation
 from harembed.nn.temporal import conv_over_time, same_padding
-from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail, temporal_length
+from harembed.space import Architecture, ConvTail, DeepConvLstmTail, TemporalConv, TinyHarTail, temporal_length
 from harembed.train.augment import Sensors, rotate, rotation_matrices
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
@@ -23,6 +23,7 @@ ARCHITECTURES = {
     "valid_odd": Architecture(31, (2, 0), "valid", (C(5, 2, 4), C(1, 1, 3), C(7, 1, 5)), ConvTail(6), 2),
     "one_sensor": Architecture(20, (1,), "same", (C(7, 2, 3), C(5, 2, 3)), ConvTail(4, (C(3, 2, 4),)), 2),
     "tinyhar": Architecture(24, (0, 1, 2, 3), "same", (C(5, 2, 4), C(5, 1, 4)), TinyHarTail(6), 3),
+    "deepconvlstm": Architecture(24, (0, 2, 3), "same", (C(5, 2, 4), C(5, 1, 4)), DeepConvLstmTail(6), 3),
 }
 
 

@@ -10,6 +10,7 @@ from harembed.cost.macs import layer_macs
 from harembed.models import build_model
 from harembed.models.supernet import SuperNet, SuperSpace
 from harembed.search.derive import derive_architecture, derive_weights
+from harembed.space import TAILS
 
 
 def shaken_net(tail: str, seed: int, window: int = 50) -> SuperNet:
@@ -31,7 +32,7 @@ def shaken_net(tail: str, seed: int, window: int = 50) -> SuperNet:
     return net.eval()
 
 
-CASES = [(tail, seed) for tail in ("conv", "tinyhar") for seed in range(12)]
+CASES = [(tail, seed) for tail in TAILS for seed in range(12)]
 
 
 @pytest.mark.parametrize("tail, seed", CASES)

@@ -25,8 +25,17 @@ from harembed.ir.ops.slice import last_step
 from harembed.ir.ops.softmax import SoftmaxAttrs
 from harembed.nn.quant import Quantizer
 from harembed.nn.quant_attention import QuantSensorAttention, QuantSensorFusion, QuantTemporalAggregation
-from harembed.nn.quant_layers import QuantConv, QuantDense, QuantDropout, QuantMean, QuantNet, QuantWeight
+from harembed.nn.quant_layers import (
+    QuantConv,
+    QuantDense,
+    QuantDropout,
+    QuantMean,
+    QuantMoved,
+    QuantNet,
+    QuantWeight,
+)
 from harembed.nn.quant_lstm import QuantLstm
+from harembed.nn.steps import JoinSensors, LastStep, TimeFirst
 from harembed.space import Architecture
 
 
@@ -101,7 +110,7 @@ def lower_dropout(low: Lowering, layer: QuantDropout, source: str) -> str:
 def lower_sensor_attention(low: Lowering, layer: QuantSensorAttention, source: str) -> str:
     """[1, S, T, F] to [1, T, S, F]; one little matrix product per time step, without transposing scores."""
     _, s, t, f = low.shape(source)
-    x = low.move("transpose", source, f"{layer.out.name}.input", (1, t, s, f), TransposeAttrs((0, 2, 1, 3)))
+    x = time_first(low, source, f"{layer.out.name}.input")
     q, k, v = (convolve(low, kernel, kernel.weight[:, None, None, :], x, out, Conv2DAttrs())
                for kernel, out in ((layer.query, layer.q), (layer.key, layer.k), (layer.value, layer.v)))
     scores = low.node("batch_matmul", [k, q], layer.scores, (1, t, s, s), BatchMatMulAttrs(adj_y=True))
@@ -112,11 +121,37 @@ def lower_sensor_attention(low: Lowering, layer: QuantSensorAttention, source: s
 
 def lower_sensor_fusion(low: Lowering, layer: QuantSensorFusion, source: str) -> str:
     """The dense layer over sensors and filters is a (1, S) convolution; then [1, T, hidden]."""
-    _, t, s, f = low.shape(source)
+    _, _, s, f = low.shape(source)
     hidden = len(layer.kernel.weight)
     wide = convolve(low, layer.kernel, layer.kernel.weight.view(hidden, 1, s, f), source, layer.out,
                     Conv2DAttrs(activation="relu"))
-    return low.move("reshape", wide, f"{layer.out.name}.steps", (1, t, hidden), ReshapeAttrs((1, t, hidden)))
+    return join_sensors(low, wide, f"{layer.out.name}.steps")
+
+
+def time_first(low: Lowering, source: str, name: str) -> str:
+    """[1, S, T, F] to [1, T, S, F]."""
+    _, s, t, f = low.shape(source)
+    return low.move("transpose", source, name, (1, t, s, f), TransposeAttrs((0, 2, 1, 3)))
+
+
+def join_sensors(low: Lowering, source: str, name: str) -> str:
+    """[1, T, S, F] to [1, T, S * F]."""
+    _, t, s, f = low.shape(source)
+    return low.move("reshape", source, name, (1, t, s * f), ReshapeAttrs((1, t, s * f)))
+
+
+def take_last_step(low: Lowering, source: str, name: str) -> str:
+    """[1, T, H] to [1, H]."""
+    shape = low.shape(source)
+    return low.move("strided_slice", source, name, (1, shape[2]), last_step(shape))
+
+
+MOVES: dict[type[nn.Module], Callable[[Lowering, str, str], str]] = {
+    TimeFirst: time_first, JoinSensors: join_sensors, LastStep: take_last_step}
+
+
+def lower_moved(low: Lowering, layer: QuantMoved, source: str) -> str:
+    return MOVES[type(layer.layer)](low, source, layer.name)
 
 
 def lower_lstm(low: Lowering, layer: QuantLstm, source: str) -> str:
@@ -146,7 +181,7 @@ def lower_temporal_aggregation(low: Lowering, layer: QuantTemporalAggregation, s
     gamma = low.scalar(f"{name}.gamma", float(layer.gamma.detach()))
     scaled = low.node("mul", [context, gamma], layer.scaled, (1, 1, h), ElementwiseAttrs())
     flat = low.move("reshape", scaled, f"{name}.flat", (1, h), ReshapeAttrs((1, h)))
-    last = low.move("strided_slice", source, f"{name}.last", (1, h), last_step((1, t, h)))
+    last = take_last_step(low, source, f"{name}.last")
     return low.node("add", [last, flat], layer.out, (1, h), ElementwiseAttrs())
 
 
@@ -158,6 +193,7 @@ LOWERINGS: dict[type[nn.Module], Callable[[Lowering, Any, str], str]] = {
     QuantDropout: lower_dropout,
     QuantSensorAttention: lower_sensor_attention,
     QuantSensorFusion: lower_sensor_fusion,
+    QuantMoved: lower_moved,
     QuantLstm: lower_lstm,
     QuantTemporalAggregation: lower_temporal_aggregation,
 }

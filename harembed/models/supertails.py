@@ -3,16 +3,21 @@ place where it would leave a trace (a bias, a softmax, a recurrent weight) is ma
 network, which was cut physically, computes the same."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harembed.cost.dims import DeepConvLstmTailDims, RecurrentTailDims, TinyHarTailDims
 from harembed.models.mixed_conv import FILTER_SPREAD, GatedConv, MixedConv, Pick, weigh
 from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation
 from harembed.nn.gates import ChannelGate
 from harembed.nn.lstm import Lstm
-from harembed.space import Padding
+from harembed.space import DeepConvLstmTail, Padding, RecurrentTail, TinyHarTail
+
+Indices = Sequence[int]
+State = dict[str, Tensor]
 
 
 class SuperConvTail(nn.Module):
@@ -34,8 +39,32 @@ class SuperConvTail(nn.Module):
         return self.linear(self.dropout(x.mean((2, 3))))
 
 
-class SuperTinyHarTail(nn.Module):
-    """TinyHAR's original tail with a gate on its hidden features."""
+class SuperRecurrentTail(nn.Module):
+    """A published tail with a gate on its hidden features.
+
+    Attributes
+    ----------
+    Tail, Dims : what it becomes, and the sizes that it is counted by
+    gate : ChannelGate    on hidden features
+    """
+
+    Tail: ClassVar[type[RecurrentTail]]
+    Dims: ClassVar[type[RecurrentTailDims]]
+    gate: ChannelGate
+
+    def forward(self, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
+        """[N, F, sensors, length], closed filters and sensors zero, and their masks, to logits [N, classes]."""
+        raise NotImplementedError
+
+    def cut(self, filters: Indices, sensors: Indices) -> State:
+        """The weights of the tail that is left, by their names in harembed.models.network."""
+        raise NotImplementedError
+
+
+class SuperTinyHarTail(SuperRecurrentTail):
+    """TinyHAR's original tail."""
+
+    Tail, Dims = TinyHarTail, TinyHarTailDims
 
     def __init__(self, filters: int, sensors: int, hidden: int, classes: int, dropout: float,
                  threshold: float) -> None:
@@ -49,10 +78,9 @@ class SuperTinyHarTail(nn.Module):
         self.gate = ChannelGate(hidden, threshold=threshold, spread=FILTER_SPREAD)
 
     def forward(self, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
-        """[N, F, sensors, length], closed filters and sensors zero, and their masks, to logits [N, classes]."""
         hidden = self.gate.mask()
         x = self.dropout(self._attend(x, filters, sensors))
-        x = self._recur(self.fusion(x) * hidden, hidden)
+        x = recur(self.lstm.lstm, self.fusion(x) * hidden, hidden)
         a = self.aggregation
         weights = F.softmax(a.fc_2(torch.tanh(a.fc_1(x)) * hidden), dim=1)
         return self.linear(x[:, -1] + a.gamma * (weights * x).sum(1))
@@ -66,10 +94,74 @@ class SuperTinyHarTail(nn.Module):
         weights = weights / weights.sum(3, keepdim=True).clamp_min(1e-30)
         return (x + a.gamma * (weights @ (a.value(x) * filters))) * sensors[:, None]
 
-    def _recur(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """The LSTM without the recurrence from closed units: [N, T, H] to [N, T, H]."""
-        p = dict(self.lstm.lstm.named_parameters())
-        state = x.new_zeros(1, len(x), len(hidden))
-        weights = [p["weight_ih_l0"], p["weight_hh_l0"] * hidden, p["bias_ih_l0"], p["bias_hh_l0"]]
-        y, _, _ = torch.lstm(x, (state, state), weights, True, 1, 0.0, self.training, False, True)
-        return y * hidden
+    def cut(self, filters: Indices, sensors: Indices) -> State:
+        f, h = list(filters), list(self.gate.open())
+        attention, dense, a = self.attention, self.fusion.dense, self.aggregation
+        fused = joined(filters, sensors, attention.query.in_features)
+        return {
+            **{f"attention.{n}.weight": getattr(attention, n).weight[f][:, f] for n in ("query", "key", "value")},
+            "attention.gamma": attention.gamma,
+            "fusion.dense.weight": dense.weight[h][:, fused], "fusion.dense.bias": dense.bias[h],
+            **cut_recurrent("lstm.lstm", self.lstm.lstm, h, h),
+            "aggregation.fc_1.weight": a.fc_1.weight[h][:, h], "aggregation.fc_1.bias": a.fc_1.bias[h],
+            "aggregation.fc_2.weight": a.fc_2.weight[:, h], "aggregation.gamma": a.gamma,
+            **cut_classifier(self.linear, h),
+        }
+
+
+class SuperDeepConvLstmTail(SuperRecurrentTail):
+    """DeepConvLSTM's tail; both layers share the gate, as the paper gives them one size."""
+
+    Tail, Dims = DeepConvLstmTail, DeepConvLstmTailDims
+
+    def __init__(self, filters: int, sensors: int, hidden: int, classes: int, dropout: float,
+                 threshold: float) -> None:
+        super().__init__()
+        self.filters = filters
+        self.lstm0 = Lstm(sensors * filters, hidden)
+        self.lstm1 = Lstm(hidden, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(hidden, classes)
+        self.gate = ChannelGate(hidden, threshold=threshold, spread=FILTER_SPREAD)
+
+    def forward(self, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
+        hidden = self.gate.mask()
+        x = x.permute(0, 3, 2, 1).flatten(2)  # what is closed is 0 and adds nothing
+        x = recur(self.lstm1.lstm, recur(self.lstm0.lstm, x, hidden), hidden)
+        return self.linear(self.dropout(x[:, -1]))
+
+    def cut(self, filters: Indices, sensors: Indices) -> State:
+        h = list(self.gate.open())
+        return {**cut_recurrent("lstm0.lstm", self.lstm0.lstm, joined(filters, sensors, self.filters), h),
+                **cut_recurrent("lstm1.lstm", self.lstm1.lstm, h, h), **cut_classifier(self.linear, h)}
+
+
+def recur(layer: nn.LSTM, x: Tensor, hidden: Tensor) -> Tensor:
+    """A recurrent layer without the recurrence from closed units: [N, T, I] to [N, T, H]."""
+    p = dict(layer.named_parameters())
+    state = x.new_zeros(1, len(x), len(hidden))
+    weights = [p["weight_ih_l0"], p["weight_hh_l0"] * hidden, p["bias_ih_l0"], p["bias_hh_l0"]]
+    y, _, _ = torch.lstm(x, (state, state), weights, True, 1, 0.0, layer.training, False, True)
+    return y * hidden
+
+
+def joined(filters: Indices, sensors: Indices, width: int) -> list[int]:
+    """Where the open features of the open sensors lie when [S, width] is laid out flat."""
+    return [s * width + f for s in sensors for f in filters]
+
+
+def cut_recurrent(name: str, layer: nn.LSTM, inputs: list[int], hidden: list[int]) -> State:
+    """Weights of a recurrent layer; PyTorch stacks its gates."""
+    weights = dict(layer.named_parameters())
+    rows = [start + i for start in range(0, len(weights["bias_ih_l0"]), layer.hidden_size) for i in hidden]
+    columns = {"weight_ih_l0": inputs, "weight_hh_l0": hidden}
+    return {f"{name}.{n}": value[rows][:, columns[n]] if n in columns else value[rows]
+            for n, value in weights.items()}
+
+
+def cut_classifier(linear: nn.Linear, hidden: list[int]) -> State:
+    return {"classifier.weight": linear.weight[:, hidden], "classifier.bias": linear.bias}
+
+
+# By the names that a search allows them by.
+RECURRENT: dict[str, type[SuperRecurrentTail]] = {"tinyhar": SuperTinyHarTail, "deepconvlstm": SuperDeepConvLstmTail}

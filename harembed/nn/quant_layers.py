@@ -112,6 +112,23 @@ class QuantDropout(nn.Module):
         return Signal(self.dropout(x.value), x.quantizer)
 
 
+class QuantMoved(nn.Module):
+    """A layer that moves values and computes none: its output is quantised as its input.
+
+    Parameters
+    ----------
+    layer : of harembed.nn.steps
+    name : of the tensor in the integer graph
+    """
+
+    def __init__(self, layer: nn.Module, name: str) -> None:
+        super().__init__()
+        self.layer, self.name = layer, name
+
+    def forward(self, x: Signal) -> Signal:
+        return Signal(self.layer(x.value), x.quantizer)
+
+
 class QuantNet(nn.Module):
     """A chain of quantised layers from [N, 1, S, T] to logits.
 

@@ -20,8 +20,9 @@ from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggrega
 from harembed.nn.lstm import Lstm
 from harembed.nn.quant import Mode, quantizers, set_mode
 from harembed.nn.quant_attention import QuantSensorAttention, QuantSensorFusion, QuantTemporalAggregation
-from harembed.nn.quant_layers import QuantConv, QuantDense, QuantDropout, QuantMean, QuantNet
+from harembed.nn.quant_layers import QuantConv, QuantDense, QuantDropout, QuantMean, QuantMoved, QuantNet
 from harembed.nn.quant_lstm import QuantLstm
+from harembed.nn.steps import JoinSensors, LastStep, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.train.augment import Sensors
 from harembed.train.loop import History, State, train
@@ -35,6 +36,9 @@ TWINS: dict[type[nn.Module], Callable[[Any, str], nn.Module]] = {
     nn.Dropout: lambda layer, name: QuantDropout(layer.p),
     SensorAttention: QuantSensorAttention,
     SensorFusion: QuantSensorFusion,
+    TimeFirst: QuantMoved,
+    JoinSensors: QuantMoved,
+    LastStep: QuantMoved,
     Lstm: QuantLstm,
     TemporalAggregation: QuantTemporalAggregation,
 }
