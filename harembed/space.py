@@ -49,10 +49,20 @@ class DeepConvLstmTail:
     kind: Literal["deepconvlstm"] = "deepconvlstm"
 
 
-RecurrentTail = TinyHarTail | DeepConvLstmTail
-RECURRENT_TAILS: dict[str, type[RecurrentTail]] = {"tinyhar": TinyHarTail, "deepconvlstm": DeepConvLstmTail}
+@dataclass(frozen=True)
+class AttendTail:
+    """The tail of Attend-and-Discriminate (Abedin et al., IMWUT 2021): self-attention across sensor channels at every
+    time step, two GRU layers, attention over time, classification; trained with centre loss."""
+
+    hidden: int  # of both layers; the paper has 128
+    kind: Literal["attend"] = "attend"
+
+
+RecurrentTail = TinyHarTail | DeepConvLstmTail | AttendTail
+RECURRENT_TAILS: dict[str, type[RecurrentTail]] = {
+    "tinyhar": TinyHarTail, "deepconvlstm": DeepConvLstmTail, "attend": AttendTail}
 TAILS: dict[str, type[ConvTail | RecurrentTail]] = {"conv": ConvTail, **RECURRENT_TAILS}
-_WORDS = {"tinyhar": "attention+LSTM", "deepconvlstm": "LSTM+LSTM"}  # for tables
+_WORDS = {"tinyhar": "attention+LSTM", "deepconvlstm": "LSTM+LSTM", "attend": "attention+GRU+GRU"}  # for tables
 
 
 @dataclass(frozen=True)

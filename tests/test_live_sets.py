@@ -12,7 +12,7 @@ from harembed.cost.memory import plan_memory
 from harembed.export.lower import lower
 from harembed.ir.ops import OPS
 from harembed.models import build_model
-from harembed.space import Architecture, ConvTail, DeepConvLstmTail, TemporalConv, TinyHarTail
+from harembed.space import Architecture, AttendTail, ConvTail, DeepConvLstmTail, TemporalConv, TinyHarTail
 from harembed.train.qat import calibrate, quantise
 
 
@@ -32,6 +32,8 @@ ARCHITECTURES = {
     "tinyhar_long": Architecture(60, (0, 4), "same", conv((3, 1, 2),), TinyHarTail(3), 6),
     "deepconvlstm": Architecture(40, (0, 1, 2), "same", conv((5, 2, 4), (5, 2, 6)), DeepConvLstmTail(10), 4),
     "deepconvlstm_wide": Architecture(30, (0, 1), "valid", conv((5, 2, 3)), DeepConvLstmTail(23), 6),
+    "attend": Architecture(40, (0, 1, 2), "same", conv((5, 2, 4), (5, 2, 6)), AttendTail(10), 4),
+    "attend_wide": Architecture(30, (0, 1), "valid", conv((5, 2, 3)), AttendTail(23), 6),
 }
 
 

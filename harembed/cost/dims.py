@@ -10,6 +10,7 @@ from typing import Any
 
 from harembed.space import (
     Architecture,
+    AttendTail,
     ConvTail,
     DeepConvLstmTail,
     Padding,
@@ -67,8 +68,12 @@ class DeepConvLstmTailDims(RecurrentTailDims):
     """Sensors side by side, two LSTM layers, last step, linear."""
 
 
+class AttendTailDims(RecurrentTailDims):
+    """Attention across sensors at every time step, two GRU layers, weighted sum over time, linear."""
+
+
 RECURRENT_DIMS: dict[type[RecurrentTail], type[RecurrentTailDims]] = {
-    TinyHarTail: TinyHarTailDims, DeepConvLstmTail: DeepConvLstmTailDims}
+    TinyHarTail: TinyHarTailDims, DeepConvLstmTail: DeepConvLstmTailDims, AttendTail: AttendTailDims}
 
 
 @dataclass(frozen=True)

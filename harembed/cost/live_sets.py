@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import reduce
 
 from harembed.cost.dims import (
+    AttendTailDims,
     ConvDims,
     ConvTailDims,
     DeepConvLstmTailDims,
@@ -20,6 +21,7 @@ from harembed.cost.dims import (
 )
 from harembed.ir.ops.conv_dsp import conv_scratch_bytes
 from harembed.ir.ops.dense_dsp import dense_scratch_bytes
+from harembed.ir.ops.gru_dsp import gru_scratch_bytes
 from harembed.ir.ops.lstm_dsp import lstm_scratch_bytes
 from harembed.ir.ops.matmul_dsp import matmul_scratch_bytes
 
@@ -110,6 +112,25 @@ def _deepconvlstm_tail(t: RecurrentTailDims) -> list[Number]:
     ]
 
 
+def _attend_tail(t: RecurrentTailDims) -> list[Number]:
+    """In the order of export/lower.py."""
+    x = t.sensors * t.length * t.filters
+    steps = t.length * t.hidden
+    recurrent = [
+        x,  # reshape (a view)
+        x + steps + gru_scratch_bytes(t.sensors * t.filters, t.hidden),
+        steps + steps + gru_scratch_bytes(t.hidden, t.hidden),
+    ]
+    over_time = [
+        steps + t.length + dense_scratch_bytes(t.length, t.hidden),  # fc
+        steps + t.length,  # reshape (a view)
+        steps + t.length,  # softmax over time, in place
+        steps + t.length + t.hidden + matmul_scratch_bytes(1, t.hidden, t.length),  # weighted sum
+        t.hidden,  # reshape (a view)
+    ]
+    return [*_attention(t), *recurrent, *over_time, _classifier(t)]
+
+
 def _classifier(t: RecurrentTailDims) -> Number:
     return t.hidden + t.classes + dense_scratch_bytes(1, t.hidden)
 
@@ -118,4 +139,5 @@ def _classifier(t: RecurrentTailDims) -> Number:
 _RECURRENT_TAILS: dict[type[RecurrentTailDims], tuple[int, Callable[[RecurrentTailDims], list[Number]]]] = {
     TinyHarTailDims: (1, _tinyhar_tail),
     DeepConvLstmTailDims: (2, _deepconvlstm_tail),
+    AttendTailDims: (0, _attend_tail),
 }

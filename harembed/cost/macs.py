@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harembed.cost.dims import (
+    AttendTailDims,
     ConvDims,
     ConvTailDims,
     DeepConvLstmTailDims,
@@ -56,6 +57,12 @@ def _deepconvlstm_tail(t: RecurrentTailDims) -> list[Number]:
     return [first, second, t.hidden * t.classes]
 
 
+def _attend_tail(t: RecurrentTailDims) -> list[Number]:
+    steps = t.length * t.hidden
+    first, second = (3 * steps * (inputs + t.hidden) for inputs in (t.sensors * t.filters, t.hidden))
+    return [*_attention(t), first, second, 2 * steps, t.hidden * t.classes]  # 2: scores over time, weighted sum
+
+
 def parameters(net: NetDims) -> Number:
     """Weights and biases after batch-norm folding."""
     count = sum(_conv_parameters(c) for c in net.convs)
@@ -85,6 +92,16 @@ def _lstm_parameters(inputs: Number, hidden: Number) -> Number:
     return 4 * hidden * (inputs + hidden + 1)
 
 
+def _attend_parameters(t: RecurrentTailDims) -> Number:
+    attention = 3 * t.filters * t.filters
+    recurrent = _gru_parameters(t.sensors * t.filters, t.hidden) + _gru_parameters(t.hidden, t.hidden)
+    return attention + recurrent + t.hidden
+
+
+def _gru_parameters(inputs: Number, hidden: Number) -> Number:
+    return 3 * hidden * (inputs + hidden + 2)
+
+
 REQUANTIZE_BYTES = 8  # per filter: multiplier and shift, int32 each
 
 
@@ -112,4 +129,5 @@ class _Formulas:
 _RECURRENT_TAILS: dict[type[RecurrentTailDims], _Formulas] = {
     TinyHarTailDims: _Formulas(_tinyhar_tail, _tinyhar_parameters, 6),
     DeepConvLstmTailDims: _Formulas(_deepconvlstm_tail, _deepconvlstm_parameters, 8),
+    AttendTailDims: _Formulas(_attend_tail, _attend_parameters, 12),
 }

@@ -17,6 +17,7 @@ from harembed.ir.input_spec import make_input_spec
 from harembed.ir.ops.conv import Conv2DAttrs, output_length
 from harembed.ir.ops.dense import FullyConnectedAttrs
 from harembed.ir.ops.elementwise import ElementwiseAttrs
+from harembed.ir.ops.gru_chain import INTERMEDIATES, GruAttrs
 from harembed.ir.ops.lstm import LstmAttrs
 from harembed.ir.ops.matmul import BatchMatMulAttrs
 from harembed.ir.ops.mean import MeanAttrs
@@ -24,8 +25,15 @@ from harembed.ir.ops.rearrange import ReshapeAttrs, TransposeAttrs
 from harembed.ir.ops.slice import last_step
 from harembed.ir.ops.softmax import SoftmaxAttrs
 from harembed.nn.quant import Quantizer
-from harembed.nn.quant_attention import QuantSensorAttention, QuantSensorFusion, QuantTemporalAggregation
+from harembed.nn.quant_attention import (
+    QuantSensorAttention,
+    QuantSensorFusion,
+    QuantTemporalAggregation,
+    QuantTemporalAttention,
+)
+from harembed.nn.quant_gru import QuantGru
 from harembed.nn.quant_layers import (
+    QuantCentres,
     QuantConv,
     QuantDense,
     QuantDropout,
@@ -76,7 +84,7 @@ def lower(model: QuantNet, arch: Architecture, mean: np.ndarray, std: np.ndarray
 def convolve(low: Lowering, kernel: QuantWeight, filters: Tensor, source: str, out: Quantizer,
              attrs: Conv2DAttrs) -> str:
     """Emit a conv_2d; `filters` is kernel.weight in the integer graph's layout [O, KH, KW, C]."""
-    weight, bias = low.weight(kernel, source, out.name, filters)
+    weight, bias = low.weight(kernel, low.scale(source), out.name, filters)
     _, h, w, _ = low.shape(source)
     o, kh, kw, _ = filters.shape
     height, _ = output_length(h, kh, attrs.stride[0], attrs.dilation[0], attrs.padding)
@@ -96,14 +104,14 @@ def lower_mean(low: Lowering, layer: QuantMean, source: str) -> str:
 
 def lower_dense(low: Lowering, layer: QuantDense, source: str) -> str:
     """Over the last axis, whatever is in front of it."""
-    weight, bias = low.weight(layer.kernel, source, layer.out.name)
+    weight, bias = low.weight(layer.kernel, low.scale(source), layer.out.name)
     shape = low.shape(source)
     attrs = FullyConnectedAttrs(keep_num_dims=len(shape) > 2)
     return low.node("fully_connected", [source, weight, bias], layer.out, (*shape[:-1], len(layer.kernel.weight)),
                     attrs)
 
 
-def lower_dropout(low: Lowering, layer: QuantDropout, source: str) -> str:
+def lower_nothing(low: Lowering, layer: QuantDropout | QuantCentres, source: str) -> str:
     return source
 
 
@@ -169,18 +177,46 @@ def lower_lstm(low: Lowering, layer: QuantLstm, source: str) -> str:
                     LstmAttrs())
 
 
+def lower_gru(low: Lowering, layer: QuantGru, source: str) -> str:
+    """[1, T, I] to [1, T, U]. PyTorch and the integer graph keep the gates in the same order."""
+    name = layer.out.name
+    weights, bias = low.weight(layer.input, low.scale(source), f"{name}.input")
+    recurrent, recurrent_bias = low.weight(layer.recurrent, layer.out.scale, f"{name}.recurrent")
+    between = [qparams(layer.quantizer(part)) for part in INTERMEDIATES]
+    attrs = GruAttrs(tuple(q.scale[0] for q in between), tuple(q.zero_point for q in between))
+    return low.node("gru", [source, weights, recurrent, bias, recurrent_bias], layer.out,
+                    (1, low.shape(source)[1], layer.hidden), attrs)
+
+
+def weighted_sum(low: Lowering, source: str, scores: str, softmax: Quantizer, out: Quantizer) -> str:
+    """[1, T, H] and a score for every step [1, T, 1] to the weighted sum over time [1, 1, H]."""
+    _, t, h = low.shape(source)
+    row = low.move("reshape", scores, f"{scores}.row", (1, 1, t), ReshapeAttrs((1, 1, t)))
+    weights = low.node("softmax", [row], softmax, (1, 1, t), SoftmaxAttrs())
+    return low.node("batch_matmul", [weights, source], out, (1, 1, h), BatchMatMulAttrs())
+
+
+def flatten(low: Lowering, source: str, name: str) -> str:
+    """[1, 1, H] to [1, H]."""
+    shape = (1, low.shape(source)[2])
+    return low.move("reshape", source, name, shape, ReshapeAttrs(shape))
+
+
+def lower_temporal_attention(low: Lowering, layer: QuantTemporalAttention, source: str) -> str:
+    """[1, T, H] to [1, H]."""
+    context = weighted_sum(low, source, lower_dense(low, layer.fc, source), layer.softmax, layer.out)
+    return flatten(low, context, f"{context}.flat")
+
+
 def lower_temporal_aggregation(low: Lowering, layer: QuantTemporalAggregation, source: str) -> str:
     """[1, T, H] to [1, H]."""
     name = layer.out.name
     _, t, h = low.shape(source)
     squashed = low.node("tanh", [lower_dense(low, layer.fc_1, source)], layer.tanh, (1, t, h))
-    scores = lower_dense(low, layer.fc_2, squashed)
-    row = low.move("reshape", scores, f"{name}.row", (1, 1, t), ReshapeAttrs((1, 1, t)))
-    weights = low.node("softmax", [row], layer.softmax, (1, 1, t), SoftmaxAttrs())
-    context = low.node("batch_matmul", [weights, source], layer.context, (1, 1, h), BatchMatMulAttrs())
+    context = weighted_sum(low, source, lower_dense(low, layer.fc_2, squashed), layer.softmax, layer.context)
     gamma = low.scalar(f"{name}.gamma", float(layer.gamma.detach()))
     scaled = low.node("mul", [context, gamma], layer.scaled, (1, 1, h), ElementwiseAttrs())
-    flat = low.move("reshape", scaled, f"{name}.flat", (1, h), ReshapeAttrs((1, h)))
+    flat = flatten(low, scaled, f"{name}.flat")
     last = take_last_step(low, source, f"{name}.last")
     return low.node("add", [last, flat], layer.out, (1, h), ElementwiseAttrs())
 
@@ -190,10 +226,13 @@ LOWERINGS: dict[type[nn.Module], Callable[[Lowering, Any, str], str]] = {
     QuantConv: lower_conv,
     QuantMean: lower_mean,
     QuantDense: lower_dense,
-    QuantDropout: lower_dropout,
+    QuantDropout: lower_nothing,
+    QuantCentres: lower_nothing,
     QuantSensorAttention: lower_sensor_attention,
     QuantSensorFusion: lower_sensor_fusion,
     QuantMoved: lower_moved,
     QuantLstm: lower_lstm,
+    QuantGru: lower_gru,
     QuantTemporalAggregation: lower_temporal_aggregation,
+    QuantTemporalAttention: lower_temporal_attention,
 }

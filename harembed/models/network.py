@@ -12,12 +12,15 @@ from typing import Any
 from torch import nn
 
 from harembed.errors import SearchError
-from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation
+from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation, TemporalAttention
+from harembed.nn.centres import Centres
+from harembed.nn.gru import Gru
 from harembed.nn.lstm import Lstm
 from harembed.nn.steps import JoinSensors, LastStep, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.space import (
     Architecture,
+    AttendTail,
     ConvTail,
     DeepConvLstmTail,
     Padding,
@@ -78,8 +81,20 @@ def add_deepconvlstm_tail(layers: Layers, arch: Architecture, tail: DeepConvLstm
     layers["classifier"] = nn.Linear(tail.hidden, arch.classes)
 
 
+def add_attend_tail(layers: Layers, arch: Architecture, tail: AttendTail, filters: int) -> None:
+    """Attention across sensors, two GRU layers, attention over time, classification."""
+    layers["attention"] = SensorAttention(filters)
+    layers["joined"] = JoinSensors()
+    layers["gru0"] = Gru(len(arch.channels) * filters, tail.hidden)
+    layers["gru1"] = Gru(tail.hidden, tail.hidden)
+    layers["temporal"] = TemporalAttention(tail.hidden)
+    layers["centres"] = Centres(arch.classes, tail.hidden)
+    layers["dropout"] = nn.Dropout(0.0)
+    layers["classifier"] = nn.Linear(tail.hidden, arch.classes)
+
+
 RECURRENT: dict[type[RecurrentTail], Callable[[Layers, Architecture, Any, int], None]] = {
-    TinyHarTail: add_tinyhar_tail, DeepConvLstmTail: add_deepconvlstm_tail}
+    TinyHarTail: add_tinyhar_tail, DeepConvLstmTail: add_deepconvlstm_tail, AttendTail: add_attend_tail}
 
 
 def build_network(arch: Architecture) -> nn.Sequential:
