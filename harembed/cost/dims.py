@@ -57,6 +57,7 @@ class RecurrentTailDims:
     filters: Number
     hidden: Number
     classes: int
+    lstm_layers: int
     present: Number = 1
 
 
@@ -65,7 +66,7 @@ class TinyHarTailDims(RecurrentTailDims):
 
 
 class DeepConvLstmTailDims(RecurrentTailDims):
-    """Sensors side by side, two LSTM layers, last step, linear."""
+    """Sensors side by side, LSTM layers, last step, linear."""
 
 
 class AttendTailDims(RecurrentTailDims):
@@ -88,8 +89,14 @@ def dims_of(arch: Architecture) -> NetDims:
     convs, length, filters = _chain(arch.convs, sensors, arch.window, 1, arch.padding)
     if isinstance(arch.tail, ConvTail):
         return NetDims(convs, _conv_tail(arch.tail, sensors, length, filters, arch.padding, arch.classes))
-    dims = RECURRENT_DIMS[type(arch.tail)]
-    return NetDims(convs, dims(sensors, length, filters, arch.tail.hidden, arch.classes))
+    return NetDims(convs, recurrent_dims(arch.tail, sensors, length, filters, arch.tail.hidden, arch.classes))
+
+
+def recurrent_dims(tail: RecurrentTail, sensors: Number, length: Number, filters: Number, hidden: Number,
+                   classes: int, present: Number = 1) -> RecurrentTailDims:
+    """Sizes of a tail; `hidden` may be a tensor where the tail's own is an integer."""
+    lstm_layers = tail.layers if isinstance(tail, DeepConvLstmTail) else 1 if isinstance(tail, TinyHarTail) else 0
+    return RECURRENT_DIMS[type(tail)](sensors, length, filters, hidden, classes, lstm_layers, present)
 
 
 def _conv_tail(tail: ConvTail, sensors: int, length: int, filters: int, padding: Padding,

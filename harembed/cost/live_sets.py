@@ -36,10 +36,9 @@ def live_sets(net: NetDims) -> list[Number]:
     t = net.tail
     if isinstance(t, ConvTailDims):
         return [_conv(c) for c in net.convs] + [t.present * live for live in _conv_tail(t)]
-    lstm_layers, tail = _RECURRENT_TAILS[type(t)]
-    state = lstm_layers * LSTM_STATE_BYTES * t.hidden  # survives the inference, so it is live from first to last
+    state = t.lstm_layers * LSTM_STATE_BYTES * t.hidden  # survives the inference, so it is live from first to last
     stage = [c.present * (_conv(c) + t.present * state) for c in net.convs]
-    return stage + [t.present * (live + state) for live in tail(t)]
+    return stage + [t.present * (live + state) for live in _RECURRENT_TAILS[type(t)](t)]
 
 
 def peak_bytes(net: NetDims, maximum: Callable[[Number, Number], Number] = max) -> Number:
@@ -106,7 +105,7 @@ def _deepconvlstm_tail(t: RecurrentTailDims) -> list[Number]:
         x + x,  # transpose
         x,  # reshape (a view)
         x + steps + lstm_scratch_bytes(t.sensors * t.filters, t.hidden),
-        steps + steps + lstm_scratch_bytes(t.hidden, t.hidden),
+        *[steps + steps + lstm_scratch_bytes(t.hidden, t.hidden)] * (t.lstm_layers - 1),
         steps + t.hidden,  # last step
         _classifier(t),
     ]
@@ -135,9 +134,8 @@ def _classifier(t: RecurrentTailDims) -> Number:
     return t.hidden + t.classes + dense_scratch_bytes(1, t.hidden)
 
 
-# Layers that keep a state, and the live bytes of the tail's operators.
-_RECURRENT_TAILS: dict[type[RecurrentTailDims], tuple[int, Callable[[RecurrentTailDims], list[Number]]]] = {
-    TinyHarTailDims: (1, _tinyhar_tail),
-    DeepConvLstmTailDims: (2, _deepconvlstm_tail),
-    AttendTailDims: (0, _attend_tail),
+_RECURRENT_TAILS: dict[type[RecurrentTailDims], Callable[[RecurrentTailDims], list[Number]]] = {
+    TinyHarTailDims: _tinyhar_tail,
+    DeepConvLstmTailDims: _deepconvlstm_tail,
+    AttendTailDims: _attend_tail,
 }

@@ -53,8 +53,12 @@ def _tinyhar_tail(t: RecurrentTailDims) -> list[Number]:
 
 def _deepconvlstm_tail(t: RecurrentTailDims) -> list[Number]:
     steps = t.length * t.hidden
-    first, second = (4 * steps * (inputs + t.hidden) for inputs in (t.sensors * t.filters, t.hidden))
-    return [first, second, t.hidden * t.classes]
+    return [*(4 * steps * (inputs + t.hidden) for inputs in _lstm_inputs(t)), t.hidden * t.classes]
+
+
+def _lstm_inputs(t: RecurrentTailDims) -> list[Number]:
+    """Of each layer."""
+    return [t.sensors * t.filters, *[t.hidden] * (t.lstm_layers - 1)]
 
 
 def _attend_tail(t: RecurrentTailDims) -> list[Number]:
@@ -85,7 +89,7 @@ def _tinyhar_parameters(t: RecurrentTailDims) -> Number:
 
 
 def _deepconvlstm_parameters(t: RecurrentTailDims) -> Number:
-    return _lstm_parameters(t.sensors * t.filters, t.hidden) + _lstm_parameters(t.hidden, t.hidden)
+    return sum(_lstm_parameters(inputs, t.hidden) for inputs in _lstm_inputs(t))
 
 
 def _lstm_parameters(inputs: Number, hidden: Number) -> Number:
@@ -114,7 +118,7 @@ def constant_bytes(net: NetDims) -> Number:
     if isinstance(t, ConvTailDims):
         wide = sum(c.present * c.filters_out for c in (*net.convs, *t.convs)) + t.classes
     else:
-        biases = _RECURRENT_TAILS[type(t)].biases * t.hidden
+        biases = (_RECURRENT_TAILS[type(t)].biases + 4 * t.lstm_layers) * t.hidden
         wide = sum(c.present * c.filters_out for c in net.convs) + biases + t.classes
     return parameters(net) + (3 + REQUANTIZE_BYTES) * wide
 
@@ -123,11 +127,11 @@ def constant_bytes(net: NetDims) -> Number:
 class _Formulas:
     macs: Callable[[RecurrentTailDims], list[Number]]
     parameters: Callable[[RecurrentTailDims], Number]  # without the classifier's
-    biases: int  # for each hidden feature
+    biases: int  # for each hidden feature, those of LSTM layers apart
 
 
 _RECURRENT_TAILS: dict[type[RecurrentTailDims], _Formulas] = {
-    TinyHarTailDims: _Formulas(_tinyhar_tail, _tinyhar_parameters, 6),
-    DeepConvLstmTailDims: _Formulas(_deepconvlstm_tail, _deepconvlstm_parameters, 8),
+    TinyHarTailDims: _Formulas(_tinyhar_tail, _tinyhar_parameters, 2),
+    DeepConvLstmTailDims: _Formulas(_deepconvlstm_tail, _deepconvlstm_parameters, 0),
     AttendTailDims: _Formulas(_attend_tail, _attend_parameters, 12),
 }

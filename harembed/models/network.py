@@ -71,11 +71,12 @@ def add_tinyhar_tail(layers: Layers, arch: Architecture, tail: TinyHarTail, filt
 
 
 def add_deepconvlstm_tail(layers: Layers, arch: Architecture, tail: DeepConvLstmTail, filters: int) -> None:
-    """Sensors side by side, two LSTM layers, last step, classification."""
+    """Sensors side by side, LSTM layers, last step, classification."""
     layers["steps"] = TimeFirst()
     layers["joined"] = JoinSensors()
-    layers["lstm0"] = Lstm(len(arch.channels) * filters, tail.hidden)
-    layers["lstm1"] = Lstm(tail.hidden, tail.hidden)
+    inputs = len(arch.channels) * filters
+    for i in range(tail.layers):
+        layers[f"lstm{i}"] = Lstm(inputs if i == 0 else tail.hidden, tail.hidden)
     layers["last"] = LastStep()
     layers["dropout"] = nn.Dropout(0.0)
     layers["classifier"] = nn.Linear(tail.hidden, arch.classes)

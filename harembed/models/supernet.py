@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harembed.cost.dims import ConvDims, ConvTailDims, NetDims
+from harembed.cost.dims import ConvDims, ConvTailDims, NetDims, recurrent_dims
 from harembed.errors import SearchError
 from harembed.models.mixed_conv import IDENTITY, MixedConv, Pick, weigh
-from harembed.models.supertails import RECURRENT, SuperConvTail, SuperRecurrentTail
+from harembed.models.super_recurrent import RECURRENT, SuperRecurrentTail
+from harembed.models.supertails import SuperConvTail
 from harembed.nn.gates import ChannelGate
 from harembed.nn.gumbel import argmax_one_hot, gumbel_one_hot
 from harembed.space import PADDINGS, TAILS, Padding, temporal_length
@@ -178,8 +179,8 @@ class SuperNet(nn.Module):
         present = choice.tail.p[choice.tail.option]
         tail = self.tail_of(choice)
         if isinstance(tail, SuperRecurrentTail):
-            return NetDims(convs, tail.Dims(sensors, flow.length, flow.filters, tail.gate.mask().sum(),
-                                            self.space.classes, present))
+            return NetDims(convs, recurrent_dims(tail.derived(), sensors, flow.length, flow.filters,
+                                                 tail.gate.mask().sum(), self.space.classes, present))
         fused = tail.fusion.gate.mask().sum()
         fusion = ConvDims(one, sensors, flow.length, flow.filters, one, flow.length, fused, sensors)
         behind, flow = self._layer_dims(tail.layers, choice.tail_layers, choice.padding, one,

@@ -24,7 +24,7 @@ def derive_architecture(net: SuperNet, choice: Choice) -> Architecture:
     if isinstance(tail, SuperConvTail):
         derived = ConvTail(len(tail.fusion.gate.open()), _convs(tail.layers, choice.tail_layers))
     else:
-        derived = tail.Tail(len(tail.gate.open()))
+        derived = tail.derived()
     return Architecture(net.space.window, net.input_gate.open(), net.space.paddings[choice.padding.option],
                         _convs(net.layers, choice.layers), derived, net.space.classes)
 

@@ -13,7 +13,17 @@ from harembed.search.candidate import Candidate
 from harembed.search.score import cost_scores, violations
 from harembed.search.settings import SearchSettings
 from harembed.search.vary import KERNELS, LARGEST_FILTERS, fits
-from harembed.space import PADDINGS, RECURRENT_TAILS, Architecture, ConvTail, RecurrentTail, TemporalConv
+from harembed.space import (
+    PADDINGS,
+    RECURRENT_TAILS,
+    Architecture,
+    ConvTail,
+    DeepConvLstmTail,
+    RecurrentTail,
+    TemporalConv,
+)
+
+HIDDEN = (8, 12, 16, 24)  # features of recurrent tails
 
 
 def draw(rng: random.Random, window: int, sensors: int, classes: int, tails: tuple[str, ...]) -> Architecture | None:
@@ -79,7 +89,9 @@ def _first_stage(rng: random.Random, window: int) -> tuple[TemporalConv, ...]:
 
 def _tail(rng: random.Random, tails: tuple[str, ...]) -> ConvTail | RecurrentTail:
     # Recurrent tails cost several times the cheap one: they get fewer tries, or all if nothing else is allowed.
-    recurrent = [RECURRENT_TAILS[kind](hidden) for kind in tails if kind != "conv" for hidden in (8, 12, 16, 24)]
+    recurrent = [RECURRENT_TAILS[kind](hidden) for kind in tails if kind != "conv" for hidden in HIDDEN]
+    if "deepconvlstm" in tails:
+        recurrent += [DeepConvLstmTail(hidden, layers=1) for hidden in HIDDEN]
     if "conv" not in tails or (recurrent and rng.random() < 0.15):
         return rng.choice(recurrent)
     fusion = rng.choice((12, 16, 24, 32, 48))
