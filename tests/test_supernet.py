@@ -17,7 +17,7 @@ def shaken_net(tail: str, seed: int, window: int = 50) -> SuperNet:
     """A super-net with random weights, statistics, attention gains and half of its gates closed."""
     torch.manual_seed(seed)
     net = SuperNet(SuperSpace(window, 5, 4, filters=(4, 4, 6, 6, 7, 7), tails=(tail,), fusion=9, hidden=8,
-                              kernels=(1, 3, 5, 7)))
+                              kernels=(1, 3, 5, 7), lstm_layers=1 + seed % 2))
     with torch.no_grad():
         for gate in net.gates():
             gate.v.copy_(torch.rand_like(gate.v))

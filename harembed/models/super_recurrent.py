@@ -83,14 +83,13 @@ class SuperTinyHarTail(SuperRecurrentTail):
 
 
 class SuperDeepConvLstmTail(SuperRecurrentTail):
-    """DeepConvLSTM's tail with two layers; both share the gate, as the paper gives them one size."""
+    """DeepConvLSTM's tail; all layers share the gate, as the paper gives them one size."""
 
-    def __init__(self, filters: int, sensors: int, hidden: int, classes: int, dropout: float,
-                 threshold: float) -> None:
+    def __init__(self, filters: int, sensors: int, hidden: int, classes: int, dropout: float, threshold: float,
+                 layers: int = DeepConvLstmTail.layers) -> None:
         super().__init__()
         self.filters = filters
-        self.lstm0 = Lstm(sensors * filters, hidden)
-        self.lstm1 = Lstm(hidden, hidden)
+        self.layers = nn.ModuleList(Lstm(sensors * filters if i == 0 else hidden, hidden) for i in range(layers))
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(hidden, classes)
         self.gate = ChannelGate(hidden, threshold=threshold, spread=FILTER_SPREAD)
@@ -98,16 +97,23 @@ class SuperDeepConvLstmTail(SuperRecurrentTail):
     def forward(self, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
         hidden = self.gate.mask()
         x = x.permute(0, 3, 2, 1).flatten(2)  # what is closed is 0 and adds nothing
-        x = recur(self.lstm1.lstm, recur(self.lstm0.lstm, x, hidden), hidden)
+        for layer in self._lstms():
+            x = recur(layer, x, hidden)
         return self.linear(self.dropout(x[:, -1]))
 
     def derived(self) -> DeepConvLstmTail:
-        return DeepConvLstmTail(len(self.gate.open()))
+        return DeepConvLstmTail(len(self.gate.open()), len(self.layers))
 
     def cut(self, filters: Indices, sensors: Indices) -> State:
         h = list(self.gate.open())
-        return {**cut_recurrent("lstm0.lstm", self.lstm0.lstm, joined(filters, sensors, self.filters), h),
-                **cut_recurrent("lstm1.lstm", self.lstm1.lstm, h, h), **cut_classifier(self.linear, h)}
+        state = cut_classifier(self.linear, h)
+        for i, layer in enumerate(self._lstms()):
+            inputs = joined(filters, sensors, self.filters) if i == 0 else h
+            state |= cut_recurrent(f"lstm{i}.lstm", layer, inputs, h)
+        return state
+
+    def _lstms(self) -> list[nn.LSTM]:
+        return [layer.lstm for layer in self.layers if isinstance(layer, Lstm)]
 
 
 class SuperAttendTail(SuperRecurrentTail):
@@ -186,6 +192,6 @@ def cut_classifier(linear: nn.Linear, hidden: list[int]) -> State:
     return {"classifier.weight": linear.weight[:, hidden], "classifier.bias": linear.bias}
 
 
-# By the names that a search allows them by.
-RECURRENT: dict[str, type[SuperRecurrentTail]] = {
-    "tinyhar": SuperTinyHarTail, "deepconvlstm": SuperDeepConvLstmTail, "attend": SuperAttendTail}
+# By the names that a search allows them by; SuperDeepConvLstmTail, which wants one argument more, is apart.
+RECURRENT: dict[str, type[SuperTinyHarTail] | type[SuperAttendTail]] = {
+    "tinyhar": SuperTinyHarTail, "attend": SuperAttendTail}

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from harembed.cost.dims import ConvDims, ConvTailDims, NetDims, recurrent_dims
 from harembed.errors import SearchError
 from harembed.models.mixed_conv import IDENTITY, MixedConv, Pick, weigh
-from harembed.models.super_recurrent import RECURRENT, SuperRecurrentTail
+from harembed.models.super_recurrent import RECURRENT, SuperDeepConvLstmTail, SuperRecurrentTail
 from harembed.models.supertails import SuperConvTail
 from harembed.nn.gates import ChannelGate
 from harembed.nn.gumbel import argmax_one_hot, gumbel_one_hot
-from harembed.space import PADDINGS, TAILS, Padding, temporal_length
+from harembed.space import PADDINGS, TAILS, DeepConvLstmTail, Padding, temporal_length
 
 SENSOR_SPREAD = 0.2  # of the gates on sensor channels, see ChannelGate
 
@@ -39,6 +39,7 @@ class SuperSpace:
     tail_layers: int = 2  # convolutions behind fusion, at most
     tail_kernels: tuple[int, ...] = (1, 3, 5)
     hidden: int = 32  # of a recurrent tail, at most
+    lstm_layers: int = DeepConvLstmTail.layers  # of DeepConvLSTM's tail; Zhou et al. have 1
     dropout: float = 0.3
     threshold: float = 0.5  # of the gates, eq. 3
 
@@ -219,8 +220,11 @@ def _tail(name: str, s: SuperSpace) -> nn.Module:
     if name == "conv":
         return SuperConvTail(s.filters[-1], s.sensors, s.fusion, s.tail_kernels, s.tail_layers, s.classes,
                              s.dropout, s.threshold)
+    sizes = (s.filters[-1], s.sensors, s.hidden, s.classes, s.dropout, s.threshold)
+    if name == "deepconvlstm":
+        return SuperDeepConvLstmTail(*sizes, layers=s.lstm_layers)
     if name in RECURRENT:
-        return RECURRENT[name](s.filters[-1], s.sensors, s.hidden, s.classes, s.dropout, s.threshold)
+        return RECURRENT[name](*sizes)
     raise SearchError(f"There is no tail {name!r}.", f"Known: {', '.join(TAILS)}.")
 
 
