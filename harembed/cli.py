@@ -100,8 +100,10 @@ def search(
     latency: Annotated[float | None, typer.Option(help="Milliseconds at most, estimated. Default: no limit.")] = None,
     beta1: Annotated[float | None, typer.Option(help="Weight of sftnas's complexity loss. Default: 0.3.")] = None,
     beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss; 0: no limit. Default: 1.")] = None,
-    tail: Annotated[str | None, typer.Option(help="conv, or tinyhar: attention, LSTM and weighted aggregation, as "
-                                                  "published. Default: whichever is better.")] = None,
+    tail: Annotated[str | None, typer.Option(help="conv, or one as published: tinyhar (attention, LSTM, weighted "
+                                                  "aggregation), deepconvlstm (LSTM), attend (attention, two GRU, "
+                                                  "centre loss). Default: conv or tinyhar, whichever is "
+                                                  "better.")] = None,
     train_epochs: TrainEpochsOption = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of sftnas's super-net.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,

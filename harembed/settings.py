@@ -28,7 +28,8 @@ class RunSettings(BaseModel):
     latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")
     beta1: float | None = Field(None, ge=0, description="weight of the complexity loss (eq. 10); default: 0.3")
     beta2: float = Field(1.0, ge=0, description="weight of the memory loss (eq. 10)")
-    tail: Literal["conv", "tinyhar"] | None = Field(None, description="behind the first stage; default: any")
+    tail: Literal["conv", "tinyhar", "deepconvlstm", "attend"] | None = Field(
+        None, description="behind the first stage; default: conv or tinyhar")
     train_epochs: int | None = Field(None, gt=0, description="of the search in all; default: as many as sftnas takes")
     search_epochs: int | None = Field(None, gt=0, description="of each super-net; default: by size of the data")
     float_epochs: int = Field(80, gt=0, description="of the final training before the branches")

@@ -30,6 +30,9 @@ class ConvTail:
     convs: tuple[TemporalConv, ...] = ()  # over the fused features; stride may be 1 or 2
     kind: Literal["conv"] = "conv"
 
+    def describe(self) -> str:
+        return f"fuse {self.fusion} {_describe(self.convs)}".strip()
+
 
 @dataclass(frozen=True)
 class TinyHarTail:
@@ -39,6 +42,40 @@ class TinyHarTail:
     hidden: int  # features after fusion, and of the LSTM; the paper takes twice the filters of stage one
     kind: Literal["tinyhar"] = "tinyhar"
 
+    def describe(self) -> str:
+        return f"attention+LSTM {self.hidden}"
+
+
+@dataclass(frozen=True)
+class DeepConvLstmTail:
+    """DeepConvLSTM's tail (Ordonez and Roggen, Sensors 2016): the features of all sensors side by side at every time
+    step, LSTM layers, the last step, classification."""
+
+    hidden: int  # of every layer; the paper has 128
+    layers: int = 2  # 1 or 2; the paper has 2, Bock et al. (ISWC 2021) have 1, and so by its size has Zhou et al.'s
+    kind: Literal["deepconvlstm"] = "deepconvlstm"
+
+    def describe(self) -> str:
+        return f"{'+'.join(['LSTM'] * self.layers)} {self.hidden}"
+
+
+@dataclass(frozen=True)
+class AttendTail:
+    """The tail of Attend-and-Discriminate (Abedin et al., IMWUT 2021): self-attention across sensor channels at every
+    time step, two GRU layers, attention over time, classification; trained with centre loss."""
+
+    hidden: int  # of both layers; the paper has 128
+    kind: Literal["attend"] = "attend"
+
+    def describe(self) -> str:
+        return f"attention+GRU+GRU {self.hidden}"
+
+
+RecurrentTail = TinyHarTail | DeepConvLstmTail | AttendTail
+RECURRENT_TAILS: dict[str, type[RecurrentTail]] = {
+    "tinyhar": TinyHarTail, "deepconvlstm": DeepConvLstmTail, "attend": AttendTail}
+TAILS: dict[str, type[ConvTail | RecurrentTail]] = {"conv": ConvTail, **RECURRENT_TAILS}
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -46,7 +83,7 @@ class Architecture:
     channels: tuple[int, ...]  # indices of the raw sensor channels that the network uses
     padding: Padding
     convs: tuple[TemporalConv, ...]
-    tail: ConvTail | TinyHarTail
+    tail: ConvTail | RecurrentTail
     classes: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,26 +93,23 @@ class Architecture:
     def from_dict(d: dict[str, Any]) -> "Architecture":
         """Rebuild from to_dict's result (JSON turns tuples into lists, which is accepted)."""
         tail = dict(d["tail"])
-        tails = {"conv": ConvTail, "tinyhar": TinyHarTail}
-        if tail["kind"] not in tails:
-            raise SearchError(f"There is no tail {tail['kind']!r}.", f"Known: {', '.join(tails)}.")
+        if tail["kind"] not in TAILS:
+            raise SearchError(f"There is no tail {tail['kind']!r}.", f"Known: {', '.join(TAILS)}.")
         if "convs" in tail:
             tail["convs"] = tuple(TemporalConv(**c) for c in tail["convs"])
         return Architecture(
             window=d["window"], channels=tuple(d["channels"]), padding=d["padding"],
-            convs=tuple(TemporalConv(**c) for c in d["convs"]), tail=tails[tail["kind"]](**tail),
+            convs=tuple(TemporalConv(**c) for c in d["convs"]), tail=TAILS[tail["kind"]](**tail),
             classes=d["classes"],
         )
 
     def describe(self) -> str:
         """One line for tables: '6ch · 5/2x4 3/1x8 · conv 24+3x24'."""
-        first = " ".join(f"{c.kernel}/{c.stride}x{c.filters}" for c in self.convs)
-        if isinstance(self.tail, ConvTail):
-            behind = " ".join(f"{c.kernel}/{c.stride}x{c.filters}" for c in self.tail.convs)
-            tail = f"fuse {self.tail.fusion} {behind}".strip()
-        else:
-            tail = f"attention+LSTM {self.tail.hidden}"
-        return f"{len(self.channels)}ch · {self.padding} · {first} · {tail}"
+        return f"{len(self.channels)}ch · {self.padding} · {_describe(self.convs)} · {self.tail.describe()}"
+
+
+def _describe(convs: tuple[TemporalConv, ...]) -> str:
+    return " ".join(f"{c.kernel}/{c.stride}x{c.filters}" for c in convs)
 
 
 def temporal_length(length: int, kernel: int, stride: int, padding: Padding) -> int:

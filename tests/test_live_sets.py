@@ -12,7 +12,7 @@ from harembed.cost.memory import plan_memory
 from harembed.export.lower import lower
 from harembed.ir.ops import OPS
 from harembed.models import build_model
-from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail
+from harembed.space import Architecture, AttendTail, ConvTail, DeepConvLstmTail, TemporalConv, TinyHarTail
 from harembed.train.qat import calibrate, quantise
 
 
@@ -30,6 +30,10 @@ ARCHITECTURES = {
     "tinyhar": Architecture(40, (0, 1, 2), "same", conv((5, 2, 4), (5, 2, 6)), TinyHarTail(10), 4),
     "tinyhar_valid": Architecture(64, (0, 1, 2, 3), "valid", conv((5, 2, 3), (3, 2, 2)), TinyHarTail(24), 6),
     "tinyhar_long": Architecture(60, (0, 4), "same", conv((3, 1, 2),), TinyHarTail(3), 6),
+    "deepconvlstm": Architecture(40, (0, 1, 2), "same", conv((5, 2, 4), (5, 2, 6)), DeepConvLstmTail(10), 4),
+    "deepconvlstm_one": Architecture(30, (0, 1), "valid", conv((5, 2, 3)), DeepConvLstmTail(23, 1), 6),
+    "attend": Architecture(40, (0, 1, 2), "same", conv((5, 2, 4), (5, 2, 6)), AttendTail(10), 4),
+    "attend_wide": Architecture(30, (0, 1), "valid", conv((5, 2, 3)), AttendTail(23), 6),
 }
 
 
@@ -53,3 +57,21 @@ def test_macs_and_parameters_equal_those_of_the_graph(lowered):
     arch, graph = lowered
     assert total_macs(dims_of(arch)) == sum(OPS[n.op].macs(graph, n) for n in graph.nodes)
     assert parameters(dims_of(arch)) == graph.parameters
+
+
+ATTEND, DCL = AttendTail(128), DeepConvLstmTail(128, 1)
+# Parameters in Zhou et al., tables I to III, and half of the last digit: tail, sensors, classes.
+PUBLISHED = {
+    "motion sense, DCL": (DCL, 12, 6, 522_570, 5), "motion sense, Attend": (ATTEND, 12, 6, 519_110, 5),
+    "uci-har, DCL": (DCL, 9, 6, 424_260, 5), "uci-har, Attend": (ATTEND, 9, 6, 445_380, 5),
+    "skoda, DCL": (DCL, 30, 10, 1_110_000, 5000), "skoda, Attend": (ATTEND, 30, 10, 962_000, 50),
+}
+
+
+@pytest.mark.parametrize("tail, sensors, classes, published, half", PUBLISHED.values(), ids=PUBLISHED)
+def test_tails_are_of_the_published_size(tail, sensors, classes, published, half):
+    """Behind four layers of 64 filters of 5 samples. PyTorch's LSTM counts two biases where TFLite has one; the bias
+    of Attend's scores over time does nothing and is not here."""
+    arch = Architecture(128, tuple(range(sensors)), "valid", conv(*[(5, 1, 64)] * 4), tail, classes)
+    absent = 4 * 128 if tail is DCL else 1
+    assert abs(parameters(dims_of(arch)) + absent - published) <= half

@@ -8,9 +8,18 @@ from harembed.data.recording import Channel, vectors
 from harembed.errors import DataError, RunError, SearchError
 from harembed.ir.ops.conv import output_length
 from harembed.models import build_model
-from harembed.nn.attention import SensorAttention, TemporalAggregation
+from harembed.nn.attention import SensorAttention, TemporalAggregation, TemporalAttention
+from harembed.nn.centres import Centres, centre_loss
 from harembed.nn.temporal import conv_over_time, same_padding
-from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail, temporal_length
+from harembed.space import (
+    Architecture,
+    AttendTail,
+    ConvTail,
+    DeepConvLstmTail,
+    TemporalConv,
+    TinyHarTail,
+    temporal_length,
+)
 from harembed.train.augment import Sensors, rotate, rotation_matrices
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
@@ -23,6 +32,8 @@ ARCHITECTURES = {
     "valid_odd": Architecture(31, (2, 0), "valid", (C(5, 2, 4), C(1, 1, 3), C(7, 1, 5)), ConvTail(6), 2),
     "one_sensor": Architecture(20, (1,), "same", (C(7, 2, 3), C(5, 2, 3)), ConvTail(4, (C(3, 2, 4),)), 2),
     "tinyhar": Architecture(24, (0, 1, 2, 3), "same", (C(5, 2, 4), C(5, 1, 4)), TinyHarTail(6), 3),
+    "deepconvlstm": Architecture(24, (0, 2, 3), "same", (C(5, 2, 4), C(5, 1, 4)), DeepConvLstmTail(6), 3),
+    "attend": Architecture(24, (0, 1, 3), "same", (C(5, 2, 4), C(5, 1, 4)), AttendTail(6), 3),
 }
 
 
@@ -86,6 +97,37 @@ def test_aggregation_adds_the_weighted_mean_to_the_last_step() -> None:
     score = torch.tanh(x[0] @ layer.fc_1.weight.T + layer.fc_1.bias) @ layer.fc_2.weight[0]
     weight = score.exp() / score.exp().sum()
     torch.testing.assert_close(layer(x)[0], x[0, 3] - 0.5 * (weight[:, None] * x[0]).sum(0))
+
+
+def test_attention_over_time_is_a_weighted_mean() -> None:
+    layer = TemporalAttention(3)
+    x = torch.randn(1, 4, 3, generator=torch.Generator().manual_seed(2))
+    weight = (x[0] @ layer.fc.weight[0]).exp()
+    torch.testing.assert_close(layer(x)[0], (weight[:, None] * x[0]).sum(0) / weight.sum())
+
+
+def test_centre_loss_is_the_mean_square_to_the_own_centre() -> None:
+    layer = Centres(2, 2)
+    layer.centres.data = torch.tensor([[1.0, 0.0], [0.0, 0.5]])
+    x = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+    assert torch.equal(layer.train()(x), x)
+    assert float(layer.loss(torch.tensor([0, 1])).detach()) == pytest.approx((0.4**2 + 0.8**2 + 0.5**2) / 4)
+    assert centre_loss(build_model(ARCHITECTURES["tinyhar"]), torch.tensor([0])) == 0.0
+
+
+def test_centre_loss_draws_a_class_together() -> None:
+    """Features at length 1 lie closer to the mean of their class, beside a training without it."""
+    arch = ARCHITECTURES["attend"]
+    x, y = waves(256, arch)
+    spread = []
+    for weight in (0.0, 30.0):
+        torch.manual_seed(0)
+        model = build_model(arch)
+        train(model, x, y, Recipe(epochs=4, centre_loss=weight), 0)
+        with torch.no_grad():
+            z = torch.nn.functional.normalize(model[: list(dict(model.named_children())).index("centres")](x), dim=1)
+        spread.append(sum(float(z[y == c].var(0).sum()) for c in range(arch.classes)))
+    assert spread[1] < 0.7 * spread[0]
 
 
 def test_normalise_keeps_the_order_of_channels() -> None:

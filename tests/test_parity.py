@@ -1,4 +1,4 @@
-"""Searched kinds of networks and TinyHAR's own tail: every target computes the interpreter's bits from raw counts."""
+"""Searched kinds of networks and published tails: every target computes the interpreter's bits from raw counts."""
 
 import shutil
 
@@ -19,7 +19,7 @@ from harembed.harness.validate import random_inputs, validate, validate_inputs
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.models import build_model
-from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail
+from harembed.space import Architecture, AttendTail, ConvTail, DeepConvLstmTail, TemporalConv, TinyHarTail
 from harembed.train.loop import normalise
 from harembed.train.qat import calibrate, quantise
 
@@ -30,6 +30,8 @@ ARCHITECTURES = {
     "valid": Architecture(61, (1, 3), "valid", (C(1, 2, 9), C(7, 2, 4)), ConvTail(13, (C(5, 2, 8), C(1, 1, 3))), 6),
     "one_layer": Architecture(16, (0,), "same", (C(7, 2, 1),), ConvTail(2), 2),
     "tinyhar": Architecture(40, (0, 1, 2, 3), "same", (C(5, 2, 5), C(3, 2, 6)), TinyHarTail(10), 5),
+    "deepconvlstm": Architecture(40, (0, 1, 2), "same", (C(5, 2, 5), C(3, 2, 6)), DeepConvLstmTail(10), 5),
+    "attend": Architecture(40, (0, 1, 2), "same", (C(5, 2, 5), C(3, 2, 6)), AttendTail(10), 5),
 }
 RAW_CHANNELS = 4
 WINDOWS = 24
@@ -87,8 +89,8 @@ def test_the_board_image_is_equal_and_uses_the_planned_memory(network, defines, 
     simulation = simulate_board(image.elf, board, raw[0])
     plan = plan_memory(graph)
     assert image.arena_bytes == simulation.arena_span[1] == plan.arena_bytes
-    # Two softmaxes, two sums, a tanh and a product.
-    assert sum(len(b.in_place) for b in plan.buffers) == (6 if graph.name == "tinyhar" else 0)
+    # Two softmaxes, two sums, a tanh and a product; two softmaxes and a sum.
+    assert sum(len(b.in_place) for b in plan.buffers) == {"tinyhar": 6, "attend": 3}.get(graph.name, 0)
 
 
 @pytest.mark.qemu

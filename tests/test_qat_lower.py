@@ -15,7 +15,9 @@ from harembed.export.oracles import run_tflm
 from harembed.export.tflite import write_tflite
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
+from harembed.ir.ops.gru_chain import INTERMEDIATES
 from harembed.models import build_model
+from harembed.nn.centres import Centres
 from harembed.nn.quant import Mode, best_int8_range, int8_qparams, integer_weight, quantizers, weight_scales
 from harembed.nn.quant_layers import QuantNet
 from harembed.space import Architecture
@@ -46,9 +48,9 @@ def trained(request: pytest.FixtureRequest):
     torch.manual_seed(0)
     model = build_model(arch)
     train(model, x, y, RECIPE, 0)
-    if hasattr(model, "aggregation"):  # weights of attention start at 0: make both matter, with both signs
-        model.attention.gamma.data.fill_(0.8)
-        model.aggregation.gamma.data.fill_(-0.6)
+    for layer, gamma in (("attention", 0.8), ("aggregation", -0.6)):
+        if hasattr(model, layer):  # weights of attention start at 0: make both matter, with both signs
+            getattr(model, layer).gamma.data.fill_(gamma)
     net = quantise(model, std[list(arch.channels)])
     np.testing.assert_allclose(predict(net, x), predict(model, x), atol=1e-4)
     fine_tune(net, Mode.INT8, x, y, fine_tuning(RECIPE, 2), 0)
@@ -88,15 +90,17 @@ def test_parameters_are_weights_and_biases_after_folding(trained) -> None:
     model = trained[1]
     norms = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.BatchNorm2d))
     expected = sum(p.numel() for p in model.parameters()) - norms  # a scale vanishes, a shift becomes a bias
-    if hasattr(model, "lstm"):
-        expected -= 4 * model.lstm.lstm.hidden_size + 1  # two biases become one; attention's weight is folded
+    expected -= sum(4 * m.hidden_size for m in model.modules() if isinstance(m, nn.LSTM))  # two biases become one
+    expected -= hasattr(model, "attention")  # its weight is folded
+    expected -= sum(m.centres.numel() for m in model.modules() if isinstance(m, Centres))
     assert lowered(trained).parameters == expected
 
 
 def test_noise_of_every_activation_is_told(trained) -> None:
     arch, _, mean, std, raw, net = trained
     noise = quantisation_noise(net, lowered(trained), raw[:64], mean, std, arch)
-    names = {q.name for q in quantizers(net) if not q.name.endswith(".cell")}
+    inside = ("cell", *INTERMEDIATES, "gates", "new")  # of lstm and gru
+    names = {q.name for q in quantizers(net) if q.name.rpartition(".")[2] not in inside}
     assert {n.tensor for n in noise} == names
     assert min(n.sqnr_db for n in noise if n.tensor in ("input", "conv0", "classifier")) > 15
     assert all(q.mode is Mode.INT8 for q in quantizers(net))

@@ -18,7 +18,7 @@ from harembed.search.effort import Effort, candidate_epochs
 from harembed.search.encoding import Choice, Encoding
 from harembed.search.newcomers import draw, draw_fitting
 from harembed.settings import RunSettings
-from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail
+from harembed.space import TAILS, Architecture, ConvTail, TemporalConv, TinyHarTail
 from harembed.stages import SEARCH_PARTS
 
 OTHERS = ["random", "evolution"]
@@ -121,9 +121,10 @@ def test_without_a_budget_the_others_may_train_as_much_as_sftnas():
 def test_settings_and_progress_name_the_strategies_that_exist():
     assert get_args(RunSettings.model_fields["strategy"].annotation) == tuple(STRATEGIES)
     assert tuple(SEARCH_PARTS) == tuple(STRATEGIES)
+    assert get_args(get_args(RunSettings.model_fields["tail"].annotation)[0]) == tuple(TAILS)
 
 
-SPACES = {"long": Encoding(192, 6, 7, ("same", "valid"), ("conv", "tinyhar")),
+SPACES = {"long": Encoding(192, 6, 7, ("same", "valid"), tuple(TAILS)),
           "short": Encoding(16, 2, 3, ("same", "valid"), ("conv",)),
           "one way": Encoding(50, 3, 4, ("valid",), ("tinyhar",))}
 

@@ -9,13 +9,15 @@ from harembed.cost.dims import dims_of
 from harembed.cost.macs import parameters
 from harembed.models import build_model
 from harembed.search.vary import vary
-from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail
+from harembed.space import Architecture, AttendTail, ConvTail, DeepConvLstmTail, TemporalConv, TinyHarTail
 
 STARTS = {
     "conv": Architecture(32, (0, 2), "same", (TemporalConv(5, 2, 3),), ConvTail(4), 3),
     "short_valid": Architecture(11, (1,), "valid", (TemporalConv(7, 1, 2),),
                                 ConvTail(4, (TemporalConv(3, 1, 5),)), 3),
     "tinyhar": Architecture(24, (0, 1, 3), "same", (TemporalConv(5, 2, 4), TemporalConv(3, 2, 4)), TinyHarTail(6), 4),
+    "deepconvlstm": Architecture(24, (0, 1), "same", (TemporalConv(5, 2, 4),), DeepConvLstmTail(6), 4),
+    "attend": Architecture(24, (0, 1), "same", (TemporalConv(5, 2, 4),), AttendTail(6), 4),
 }
 
 

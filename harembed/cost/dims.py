@@ -8,7 +8,17 @@ that the cost which a search minimises and the cost of what it finds are one and
 from dataclasses import dataclass
 from typing import Any
 
-from harembed.space import Architecture, ConvTail, Padding, TemporalConv, TinyHarTail, temporal_length
+from harembed.space import (
+    Architecture,
+    AttendTail,
+    ConvTail,
+    DeepConvLstmTail,
+    Padding,
+    RecurrentTail,
+    TemporalConv,
+    TinyHarTail,
+    temporal_length,
+)
 
 Number = Any  # whatever has + and *
 
@@ -39,30 +49,54 @@ class ConvTailDims:
 
 
 @dataclass(frozen=True)
-class TinyHarTailDims:
-    """Attention across sensors at every time step, fusion, LSTM, weighted temporal aggregation, linear."""
+class RecurrentTailDims:
+    """What every tail with recurrent layers has: sensors times filters in, and one number of hidden features."""
 
     sensors: Number
     length: Number
     filters: Number
     hidden: Number
     classes: int
+    lstm_layers: int
     present: Number = 1
+
+
+class TinyHarTailDims(RecurrentTailDims):
+    """Attention across sensors at every time step, fusion, LSTM, weighted temporal aggregation, linear."""
+
+
+class DeepConvLstmTailDims(RecurrentTailDims):
+    """Sensors side by side, LSTM layers, last step, linear."""
+
+
+class AttendTailDims(RecurrentTailDims):
+    """Attention across sensors at every time step, two GRU layers, weighted sum over time, linear."""
+
+
+RECURRENT_DIMS: dict[type[RecurrentTail], type[RecurrentTailDims]] = {
+    TinyHarTail: TinyHarTailDims, DeepConvLstmTail: DeepConvLstmTailDims, AttendTail: AttendTailDims}
 
 
 @dataclass(frozen=True)
 class NetDims:
     convs: tuple[ConvDims, ...]
-    tail: ConvTailDims | TinyHarTailDims
+    tail: ConvTailDims | RecurrentTailDims
 
 
 def dims_of(arch: Architecture) -> NetDims:
     """The integer sizes of an architecture."""
     sensors = len(arch.channels)
     convs, length, filters = _chain(arch.convs, sensors, arch.window, 1, arch.padding)
-    if isinstance(arch.tail, TinyHarTail):
-        return NetDims(convs, TinyHarTailDims(sensors, length, filters, arch.tail.hidden, arch.classes))
-    return NetDims(convs, _conv_tail(arch.tail, sensors, length, filters, arch.padding, arch.classes))
+    if isinstance(arch.tail, ConvTail):
+        return NetDims(convs, _conv_tail(arch.tail, sensors, length, filters, arch.padding, arch.classes))
+    return NetDims(convs, recurrent_dims(arch.tail, sensors, length, filters, arch.tail.hidden, arch.classes))
+
+
+def recurrent_dims(tail: RecurrentTail, sensors: Number, length: Number, filters: Number, hidden: Number,
+                   classes: int, present: Number = 1) -> RecurrentTailDims:
+    """Sizes of a tail; `hidden` may be a tensor where the tail's own is an integer."""
+    lstm_layers = tail.layers if isinstance(tail, DeepConvLstmTail) else 1 if isinstance(tail, TinyHarTail) else 0
+    return RECURRENT_DIMS[type(tail)](sensors, length, filters, hidden, classes, lstm_layers, present)
 
 
 def _conv_tail(tail: ConvTail, sensors: int, length: int, filters: int, padding: Padding,

@@ -9,9 +9,19 @@ compute in place needs no memory of its own, so for a derived network the peak e
 from collections.abc import Callable
 from functools import reduce
 
-from harembed.cost.dims import ConvDims, ConvTailDims, NetDims, Number, TinyHarTailDims
+from harembed.cost.dims import (
+    AttendTailDims,
+    ConvDims,
+    ConvTailDims,
+    DeepConvLstmTailDims,
+    NetDims,
+    Number,
+    RecurrentTailDims,
+    TinyHarTailDims,
+)
 from harembed.ir.ops.conv_dsp import conv_scratch_bytes
 from harembed.ir.ops.dense_dsp import dense_scratch_bytes
+from harembed.ir.ops.gru_dsp import gru_scratch_bytes
 from harembed.ir.ops.lstm_dsp import lstm_scratch_bytes
 from harembed.ir.ops.matmul_dsp import matmul_scratch_bytes
 
@@ -26,9 +36,9 @@ def live_sets(net: NetDims) -> list[Number]:
     t = net.tail
     if isinstance(t, ConvTailDims):
         return [_conv(c) for c in net.convs] + [t.present * live for live in _conv_tail(t)]
-    state = LSTM_STATE_BYTES * t.hidden  # survives the inference, so it is live from first to last
+    state = t.lstm_layers * LSTM_STATE_BYTES * t.hidden  # survives the inference, so it is live from first to last
     stage = [c.present * (_conv(c) + t.present * state) for c in net.convs]
-    return stage + [t.present * (live + state) for live in _tinyhar_tail(t)]
+    return stage + [t.present * (live + state) for live in _RECURRENT_TAILS[type(t)](t)]
 
 
 def peak_bytes(net: NetDims, maximum: Callable[[Number, Number], Number] = max) -> Number:
@@ -48,13 +58,12 @@ def _conv_tail(t: ConvTailDims) -> list[Number]:
     return [*(_conv(c) for c in t.convs), average, linear]
 
 
-def _tinyhar_tail(t: TinyHarTailDims) -> list[Number]:
-    """In the order of export/lower.py; where two numbers are added, the first outlives the operator."""
+def _attention(t: RecurrentTailDims) -> list[Number]:
+    """Across sensors; where two numbers are added, the first outlives the operator."""
     x = t.sensors * t.length * t.filters
     scores = t.length * t.sensors * t.sensors
     projection = conv_scratch_bytes(1, t.filters)
-    steps = t.length * t.hidden
-    attention = [
+    return [
         x + x,  # transpose
         x + x + projection,  # query
         x + 2 * x + projection,  # key, beside the query
@@ -64,6 +73,12 @@ def _tinyhar_tail(t: TinyHarTailDims) -> list[Number]:
         2 * x + x + scores + matmul_scratch_bytes(t.sensors, t.filters, t.sensors),  # weights times values
         x + x,  # residual sum, in place
     ]
+
+
+def _tinyhar_tail(t: RecurrentTailDims) -> list[Number]:
+    """In the order of export/lower.py."""
+    x = t.sensors * t.length * t.filters
+    steps = t.length * t.hidden
     fusion = x + steps + conv_scratch_bytes(t.sensors, t.filters)
     # fusion, reshape (a view), LSTM
     recurrent = [fusion, steps, steps + steps + lstm_scratch_bytes(t.hidden, t.hidden)]
@@ -79,4 +94,48 @@ def _tinyhar_tail(t: TinyHarTailDims) -> list[Number]:
         steps + 2 * t.hidden,  # last step
         2 * t.hidden,  # sum of both, in place
     ]
-    return [*attention, *recurrent, *aggregation, t.hidden + t.classes + dense_scratch_bytes(1, t.hidden)]
+    return [*_attention(t), *recurrent, *aggregation, _classifier(t)]
+
+
+def _deepconvlstm_tail(t: RecurrentTailDims) -> list[Number]:
+    """In the order of export/lower.py."""
+    x = t.sensors * t.length * t.filters
+    steps = t.length * t.hidden
+    return [
+        x + x,  # transpose
+        x,  # reshape (a view)
+        x + steps + lstm_scratch_bytes(t.sensors * t.filters, t.hidden),
+        *[steps + steps + lstm_scratch_bytes(t.hidden, t.hidden)] * (t.lstm_layers - 1),
+        steps + t.hidden,  # last step
+        _classifier(t),
+    ]
+
+
+def _attend_tail(t: RecurrentTailDims) -> list[Number]:
+    """In the order of export/lower.py."""
+    x = t.sensors * t.length * t.filters
+    steps = t.length * t.hidden
+    recurrent = [
+        x,  # reshape (a view)
+        x + steps + gru_scratch_bytes(t.sensors * t.filters, t.hidden),
+        steps + steps + gru_scratch_bytes(t.hidden, t.hidden),
+    ]
+    over_time = [
+        steps + t.length + dense_scratch_bytes(t.length, t.hidden),  # fc
+        steps + t.length,  # reshape (a view)
+        steps + t.length,  # softmax over time, in place
+        steps + t.length + t.hidden + matmul_scratch_bytes(1, t.hidden, t.length),  # weighted sum
+        t.hidden,  # reshape (a view)
+    ]
+    return [*_attention(t), *recurrent, *over_time, _classifier(t)]
+
+
+def _classifier(t: RecurrentTailDims) -> Number:
+    return t.hidden + t.classes + dense_scratch_bytes(1, t.hidden)
+
+
+_RECURRENT_TAILS: dict[type[RecurrentTailDims], Callable[[RecurrentTailDims], list[Number]]] = {
+    TinyHarTailDims: _tinyhar_tail,
+    DeepConvLstmTailDims: _deepconvlstm_tail,
+    AttendTailDims: _attend_tail,
+}

@@ -3,13 +3,26 @@
 Plain arithmetic, like live_sets.py: integers and gradient-carrying tensors alike.
 """
 
-from harembed.cost.dims import ConvDims, ConvTailDims, NetDims, Number, TinyHarTailDims
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harembed.cost.dims import (
+    AttendTailDims,
+    ConvDims,
+    ConvTailDims,
+    DeepConvLstmTailDims,
+    NetDims,
+    Number,
+    RecurrentTailDims,
+    TinyHarTailDims,
+)
 
 
 def layer_macs(net: NetDims) -> list[Number]:
     """MACs of every convolution of the first stage, then of the operators of the tail; 0 for an identity."""
-    tail = _conv_tail(net.tail) if isinstance(net.tail, ConvTailDims) else _tinyhar_tail(net.tail)
-    return [_conv(c) for c in net.convs] + [net.tail.present * m for m in tail]
+    t = net.tail
+    tail = _conv_tail(t) if isinstance(t, ConvTailDims) else _RECURRENT_TAILS[type(t)].macs(t)
+    return [_conv(c) for c in net.convs] + [t.present * m for m in tail]
 
 
 def total_macs(net: NetDims) -> Number:
@@ -24,13 +37,34 @@ def _conv_tail(t: ConvTailDims) -> list[Number]:
     return [*(_conv(c) for c in t.convs), t.features * t.classes]
 
 
-def _tinyhar_tail(t: TinyHarTailDims) -> list[Number]:
+def _attention(t: RecurrentTailDims) -> list[Number]:
+    """Query, key, value; scores, weighted values."""
+    x = t.sensors * t.length * t.filters
+    return [3 * x * t.filters, 2 * x * t.sensors]
+
+
+def _tinyhar_tail(t: RecurrentTailDims) -> list[Number]:
     x = t.sensors * t.length * t.filters
     steps = t.length * t.hidden
-    attention = [3 * x * t.filters, 2 * x * t.sensors]  # query, key, value; scores, weighted values
     recurrent = [x * t.hidden, 4 * steps * (t.hidden + t.hidden)]
     aggregation = [steps * t.hidden, 2 * steps]  # fc_1; fc_2, weighted sum
-    return [*attention, *recurrent, *aggregation, t.hidden * t.classes]
+    return [*_attention(t), *recurrent, *aggregation, t.hidden * t.classes]
+
+
+def _deepconvlstm_tail(t: RecurrentTailDims) -> list[Number]:
+    steps = t.length * t.hidden
+    return [*(4 * steps * (inputs + t.hidden) for inputs in _lstm_inputs(t)), t.hidden * t.classes]
+
+
+def _lstm_inputs(t: RecurrentTailDims) -> list[Number]:
+    """Of each layer."""
+    return [t.sensors * t.filters, *[t.hidden] * (t.lstm_layers - 1)]
+
+
+def _attend_tail(t: RecurrentTailDims) -> list[Number]:
+    steps = t.length * t.hidden
+    first, second = (3 * steps * (inputs + t.hidden) for inputs in (t.sensors * t.filters, t.hidden))
+    return [*_attention(t), first, second, 2 * steps, t.hidden * t.classes]  # 2: scores over time, weighted sum
 
 
 def parameters(net: NetDims) -> Number:
@@ -39,16 +73,37 @@ def parameters(net: NetDims) -> Number:
     t = net.tail
     if isinstance(t, ConvTailDims):
         return count + sum(_conv_parameters(c) for c in t.convs) + t.classes * (t.features + 1)
-    attention = 3 * t.filters * t.filters
-    fusion = t.hidden * (t.sensors * t.filters + 1)
-    lstm = 4 * t.hidden * (2 * t.hidden + 1)
-    aggregation = t.hidden * (t.hidden + 1) + t.hidden + 1  # fc_1, fc_2, gamma
-    return count + attention + fusion + lstm + aggregation + t.classes * (t.hidden + 1)
+    return count + _RECURRENT_TAILS[type(t)].parameters(t) + t.classes * (t.hidden + 1)
 
 
 def _conv_parameters(c: ConvDims) -> Number:
     """Weights and one bias per filter."""
     return c.present * c.filters_out * (c.filters_in * c.kernel_elements + 1)
+
+
+def _tinyhar_parameters(t: RecurrentTailDims) -> Number:
+    attention = 3 * t.filters * t.filters
+    fusion = t.hidden * (t.sensors * t.filters + 1)
+    aggregation = t.hidden * (t.hidden + 1) + t.hidden + 1  # fc_1, fc_2, gamma
+    return attention + fusion + _lstm_parameters(t.hidden, t.hidden) + aggregation
+
+
+def _deepconvlstm_parameters(t: RecurrentTailDims) -> Number:
+    return sum(_lstm_parameters(inputs, t.hidden) for inputs in _lstm_inputs(t))
+
+
+def _lstm_parameters(inputs: Number, hidden: Number) -> Number:
+    return 4 * hidden * (inputs + hidden + 1)
+
+
+def _attend_parameters(t: RecurrentTailDims) -> Number:
+    attention = 3 * t.filters * t.filters
+    recurrent = _gru_parameters(t.sensors * t.filters, t.hidden) + _gru_parameters(t.hidden, t.hidden)
+    return attention + recurrent + t.hidden
+
+
+def _gru_parameters(inputs: Number, hidden: Number) -> Number:
+    return 3 * hidden * (inputs + hidden + 2)
 
 
 REQUANTIZE_BYTES = 8  # per filter: multiplier and shift, int32 each
@@ -63,5 +118,20 @@ def constant_bytes(net: NetDims) -> Number:
     if isinstance(t, ConvTailDims):
         wide = sum(c.present * c.filters_out for c in (*net.convs, *t.convs)) + t.classes
     else:
-        wide = sum(c.present * c.filters_out for c in net.convs) + 6 * t.hidden + t.classes
+        biases = (_RECURRENT_TAILS[type(t)].biases + 4 * t.lstm_layers) * t.hidden
+        wide = sum(c.present * c.filters_out for c in net.convs) + biases + t.classes
     return parameters(net) + (3 + REQUANTIZE_BYTES) * wide
+
+
+@dataclass(frozen=True)
+class _Formulas:
+    macs: Callable[[RecurrentTailDims], list[Number]]
+    parameters: Callable[[RecurrentTailDims], Number]  # without the classifier's
+    biases: int  # for each hidden feature, those of LSTM layers apart
+
+
+_RECURRENT_TAILS: dict[type[RecurrentTailDims], _Formulas] = {
+    TinyHarTailDims: _Formulas(_tinyhar_tail, _tinyhar_parameters, 2),
+    DeepConvLstmTailDims: _Formulas(_deepconvlstm_tail, _deepconvlstm_parameters, 0),
+    AttendTailDims: _Formulas(_attend_tail, _attend_parameters, 12),
+}

@@ -17,6 +17,7 @@ from harembed.ir.input_spec import make_input_spec
 from harembed.ir.ops.conv import Conv2DAttrs, output_length
 from harembed.ir.ops.dense import FullyConnectedAttrs
 from harembed.ir.ops.elementwise import ElementwiseAttrs
+from harembed.ir.ops.gru_chain import INTERMEDIATES, GruAttrs
 from harembed.ir.ops.lstm import LstmAttrs
 from harembed.ir.ops.matmul import BatchMatMulAttrs
 from harembed.ir.ops.mean import MeanAttrs
@@ -24,9 +25,25 @@ from harembed.ir.ops.rearrange import ReshapeAttrs, TransposeAttrs
 from harembed.ir.ops.slice import last_step
 from harembed.ir.ops.softmax import SoftmaxAttrs
 from harembed.nn.quant import Quantizer
-from harembed.nn.quant_attention import QuantSensorAttention, QuantSensorFusion, QuantTemporalAggregation
-from harembed.nn.quant_layers import QuantConv, QuantDense, QuantDropout, QuantMean, QuantNet, QuantWeight
+from harembed.nn.quant_attention import (
+    QuantSensorAttention,
+    QuantSensorFusion,
+    QuantTemporalAggregation,
+    QuantTemporalAttention,
+)
+from harembed.nn.quant_gru import QuantGru
+from harembed.nn.quant_layers import (
+    QuantCentres,
+    QuantConv,
+    QuantDense,
+    QuantDropout,
+    QuantMean,
+    QuantMoved,
+    QuantNet,
+    QuantWeight,
+)
 from harembed.nn.quant_lstm import QuantLstm
+from harembed.nn.steps import JoinSensors, LastStep, TimeFirst
 from harembed.space import Architecture
 
 
@@ -67,7 +84,7 @@ def lower(model: QuantNet, arch: Architecture, mean: np.ndarray, std: np.ndarray
 def convolve(low: Lowering, kernel: QuantWeight, filters: Tensor, source: str, out: Quantizer,
              attrs: Conv2DAttrs) -> str:
     """Emit a conv_2d; `filters` is kernel.weight in the integer graph's layout [O, KH, KW, C]."""
-    weight, bias = low.weight(kernel, source, out.name, filters)
+    weight, bias = low.weight(kernel, low.scale(source), out.name, filters)
     _, h, w, _ = low.shape(source)
     o, kh, kw, _ = filters.shape
     height, _ = output_length(h, kh, attrs.stride[0], attrs.dilation[0], attrs.padding)
@@ -87,21 +104,21 @@ def lower_mean(low: Lowering, layer: QuantMean, source: str) -> str:
 
 def lower_dense(low: Lowering, layer: QuantDense, source: str) -> str:
     """Over the last axis, whatever is in front of it."""
-    weight, bias = low.weight(layer.kernel, source, layer.out.name)
+    weight, bias = low.weight(layer.kernel, low.scale(source), layer.out.name)
     shape = low.shape(source)
     attrs = FullyConnectedAttrs(keep_num_dims=len(shape) > 2)
     return low.node("fully_connected", [source, weight, bias], layer.out, (*shape[:-1], len(layer.kernel.weight)),
                     attrs)
 
 
-def lower_dropout(low: Lowering, layer: QuantDropout, source: str) -> str:
+def lower_nothing(low: Lowering, layer: QuantDropout | QuantCentres, source: str) -> str:
     return source
 
 
 def lower_sensor_attention(low: Lowering, layer: QuantSensorAttention, source: str) -> str:
     """[1, S, T, F] to [1, T, S, F]; one little matrix product per time step, without transposing scores."""
     _, s, t, f = low.shape(source)
-    x = low.move("transpose", source, f"{layer.out.name}.input", (1, t, s, f), TransposeAttrs((0, 2, 1, 3)))
+    x = time_first(low, source, f"{layer.out.name}.input")
     q, k, v = (convolve(low, kernel, kernel.weight[:, None, None, :], x, out, Conv2DAttrs())
                for kernel, out in ((layer.query, layer.q), (layer.key, layer.k), (layer.value, layer.v)))
     scores = low.node("batch_matmul", [k, q], layer.scores, (1, t, s, s), BatchMatMulAttrs(adj_y=True))
@@ -112,11 +129,37 @@ def lower_sensor_attention(low: Lowering, layer: QuantSensorAttention, source: s
 
 def lower_sensor_fusion(low: Lowering, layer: QuantSensorFusion, source: str) -> str:
     """The dense layer over sensors and filters is a (1, S) convolution; then [1, T, hidden]."""
-    _, t, s, f = low.shape(source)
+    _, _, s, f = low.shape(source)
     hidden = len(layer.kernel.weight)
     wide = convolve(low, layer.kernel, layer.kernel.weight.view(hidden, 1, s, f), source, layer.out,
                     Conv2DAttrs(activation="relu"))
-    return low.move("reshape", wide, f"{layer.out.name}.steps", (1, t, hidden), ReshapeAttrs((1, t, hidden)))
+    return join_sensors(low, wide, f"{layer.out.name}.steps")
+
+
+def time_first(low: Lowering, source: str, name: str) -> str:
+    """[1, S, T, F] to [1, T, S, F]."""
+    _, s, t, f = low.shape(source)
+    return low.move("transpose", source, name, (1, t, s, f), TransposeAttrs((0, 2, 1, 3)))
+
+
+def join_sensors(low: Lowering, source: str, name: str) -> str:
+    """[1, T, S, F] to [1, T, S * F]."""
+    _, t, s, f = low.shape(source)
+    return low.move("reshape", source, name, (1, t, s * f), ReshapeAttrs((1, t, s * f)))
+
+
+def take_last_step(low: Lowering, source: str, name: str) -> str:
+    """[1, T, H] to [1, H]."""
+    shape = low.shape(source)
+    return low.move("strided_slice", source, name, (1, shape[2]), last_step(shape))
+
+
+MOVES: dict[type[nn.Module], Callable[[Lowering, str, str], str]] = {
+    TimeFirst: time_first, JoinSensors: join_sensors, LastStep: take_last_step}
+
+
+def lower_moved(low: Lowering, layer: QuantMoved, source: str) -> str:
+    return MOVES[type(layer.layer)](low, source, layer.name)
 
 
 def lower_lstm(low: Lowering, layer: QuantLstm, source: str) -> str:
@@ -134,19 +177,47 @@ def lower_lstm(low: Lowering, layer: QuantLstm, source: str) -> str:
                     LstmAttrs())
 
 
+def lower_gru(low: Lowering, layer: QuantGru, source: str) -> str:
+    """[1, T, I] to [1, T, U]. PyTorch and the integer graph keep the gates in the same order."""
+    name = layer.out.name
+    weights, bias = low.weight(layer.input, low.scale(source), f"{name}.input")
+    recurrent, recurrent_bias = low.weight(layer.recurrent, layer.out.scale, f"{name}.recurrent")
+    between = [qparams(layer.quantizer(part)) for part in INTERMEDIATES]
+    attrs = GruAttrs(tuple(q.scale[0] for q in between), tuple(q.zero_point for q in between))
+    return low.node("gru", [source, weights, recurrent, bias, recurrent_bias], layer.out,
+                    (1, low.shape(source)[1], layer.hidden), attrs)
+
+
+def weighted_sum(low: Lowering, source: str, scores: str, softmax: Quantizer, out: Quantizer) -> str:
+    """[1, T, H] and a score for every step [1, T, 1] to the weighted sum over time [1, 1, H]."""
+    _, t, h = low.shape(source)
+    row = low.move("reshape", scores, f"{scores}.row", (1, 1, t), ReshapeAttrs((1, 1, t)))
+    weights = low.node("softmax", [row], softmax, (1, 1, t), SoftmaxAttrs())
+    return low.node("batch_matmul", [weights, source], out, (1, 1, h), BatchMatMulAttrs())
+
+
+def flatten(low: Lowering, source: str, name: str) -> str:
+    """[1, 1, H] to [1, H]."""
+    shape = (1, low.shape(source)[2])
+    return low.move("reshape", source, name, shape, ReshapeAttrs(shape))
+
+
+def lower_temporal_attention(low: Lowering, layer: QuantTemporalAttention, source: str) -> str:
+    """[1, T, H] to [1, H]."""
+    context = weighted_sum(low, source, lower_dense(low, layer.fc, source), layer.softmax, layer.out)
+    return flatten(low, context, f"{context}.flat")
+
+
 def lower_temporal_aggregation(low: Lowering, layer: QuantTemporalAggregation, source: str) -> str:
     """[1, T, H] to [1, H]."""
     name = layer.out.name
     _, t, h = low.shape(source)
     squashed = low.node("tanh", [lower_dense(low, layer.fc_1, source)], layer.tanh, (1, t, h))
-    scores = lower_dense(low, layer.fc_2, squashed)
-    row = low.move("reshape", scores, f"{name}.row", (1, 1, t), ReshapeAttrs((1, 1, t)))
-    weights = low.node("softmax", [row], layer.softmax, (1, 1, t), SoftmaxAttrs())
-    context = low.node("batch_matmul", [weights, source], layer.context, (1, 1, h), BatchMatMulAttrs())
+    context = weighted_sum(low, source, lower_dense(low, layer.fc_2, squashed), layer.softmax, layer.context)
     gamma = low.scalar(f"{name}.gamma", float(layer.gamma.detach()))
     scaled = low.node("mul", [context, gamma], layer.scaled, (1, 1, h), ElementwiseAttrs())
-    flat = low.move("reshape", scaled, f"{name}.flat", (1, h), ReshapeAttrs((1, h)))
-    last = low.move("strided_slice", source, f"{name}.last", (1, h), last_step((1, t, h)))
+    flat = flatten(low, scaled, f"{name}.flat")
+    last = take_last_step(low, source, f"{name}.last")
     return low.node("add", [last, flat], layer.out, (1, h), ElementwiseAttrs())
 
 
@@ -155,9 +226,13 @@ LOWERINGS: dict[type[nn.Module], Callable[[Lowering, Any, str], str]] = {
     QuantConv: lower_conv,
     QuantMean: lower_mean,
     QuantDense: lower_dense,
-    QuantDropout: lower_dropout,
+    QuantDropout: lower_nothing,
+    QuantCentres: lower_nothing,
     QuantSensorAttention: lower_sensor_attention,
     QuantSensorFusion: lower_sensor_fusion,
+    QuantMoved: lower_moved,
     QuantLstm: lower_lstm,
+    QuantGru: lower_gru,
     QuantTemporalAggregation: lower_temporal_aggregation,
+    QuantTemporalAttention: lower_temporal_attention,
 }

@@ -55,21 +55,22 @@ class Lowering:
         self.graph.node(op, [source], [name], attrs, name)
         return name
 
-    def weight(self, kernel: QuantWeight, source: str, prefix: str,
+    def weight(self, kernel: QuantWeight, input_scale: Tensor, prefix: str,
                arranged: Tensor | None = None) -> tuple[str, str]:
-        """Constants (weight, bias; "" without bias) of a layer that reads `source`.
+        """Constants (weight, bias; "" without bias) of a layer.
 
         Parameters
         ----------
+        input_scale : of what the layer reads
         arranged : kernel.weight in the layout of the integer graph, its first axis unchanged
         """
-        scales = kernel.scales(self.scale(source))
+        scales = kernel.scales(input_scale)
         integers = integer_weight(kernel.weight if arranged is None else arranged, scales)
         weight = self.constant(f"{prefix}.weight", integers, scales)
         if kernel.bias is None:
             return weight, ""
-        bias = integer_bias(kernel.bias, scales, self.scale(source))
-        return weight, self.constant(f"{prefix}.bias", bias, scales * self.scale(source))
+        bias = integer_bias(kernel.bias, scales, input_scale)
+        return weight, self.constant(f"{prefix}.bias", bias, scales * input_scale)
 
     def constant(self, name: str, integers: Tensor, scales: Tensor) -> str:
         """A constant with one scale, or one for each entry of its first axis."""

@@ -75,6 +75,7 @@ def _hint(tensor: str, db: float, graph: IntGraph) -> str:
         None: "an outlier in the recordings stretches the range of the input: look for spikes, or drop the channel",
         "softmax": "its 256 steps are fixed: fewer time steps or channels, or the convolutional tail",
         "lstm": "its weights share one scale per gate: fine-tune longer, or make it smaller",
+        "gru": "it rounds to int8 at every step: fine-tune longer, make it smaller, or take another tail",
         "conv_2d": "fine-tune longer with quantisation, raise weight decay, or give the layer more filters",
     }
     return f"{tensor}: {db:.1f} dB. Try: " + advice.get(

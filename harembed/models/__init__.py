@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from harembed.models.tinyhar import build_tinyhar
+from harembed.models.network import build_network
 from harembed.space import Architecture
 
 
@@ -11,4 +11,4 @@ def build_model(arch: Architecture) -> nn.Sequential:
 
     Input [N, 1, len(arch.channels), arch.window] float, output logits [N, arch.classes].
     """
-    return build_tinyhar(arch)
+    return build_network(arch)

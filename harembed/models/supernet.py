@@ -1,7 +1,7 @@
-"""The super-net of SFTNAS: TinyHAR's family with every choice still open (Zhou et al., section IV).
+"""The super-net of SFTNAS: the family of networks with every choice still open (Zhou et al., section IV).
 
 Choices: which sensor channels stay (gate), padding, for each layer of the first stage its operator and
-filters, the tail (TinyHAR's own or a cheaper one) and inside the cheaper tail its convolutions and filters.
+filters, the tail (a published one or a cheaper one) and inside the cheaper tail its convolutions and filters.
 """
 
 import math
@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harembed.cost.dims import ConvDims, ConvTailDims, NetDims, TinyHarTailDims
+from harembed.cost.dims import ConvDims, ConvTailDims, NetDims, recurrent_dims
 from harembed.errors import SearchError
 from harembed.models.mixed_conv import IDENTITY, MixedConv, Pick, weigh
-from harembed.models.supertails import SuperConvTail, SuperTinyHarTail
+from harembed.models.super_recurrent import RECURRENT, SuperDeepConvLstmTail, SuperRecurrentTail
+from harembed.models.supertails import SuperConvTail
 from harembed.nn.gates import ChannelGate
 from harembed.nn.gumbel import argmax_one_hot, gumbel_one_hot
-from harembed.space import PADDINGS, Padding, temporal_length
+from harembed.space import PADDINGS, TAILS, DeepConvLstmTail, Padding, temporal_length
 
 SENSOR_SPREAD = 0.2  # of the gates on sensor channels, see ChannelGate
 
@@ -37,7 +38,8 @@ class SuperSpace:
     fusion: int = 32  # filters of the cheap tail, at most
     tail_layers: int = 2  # convolutions behind fusion, at most
     tail_kernels: tuple[int, ...] = (1, 3, 5)
-    hidden: int = 32  # of TinyHAR's tail, at most
+    hidden: int = 32  # of a recurrent tail, at most
+    lstm_layers: int = DeepConvLstmTail.layers  # of DeepConvLSTM's tail; Zhou et al. have 1
     dropout: float = 0.3
     threshold: float = 0.5  # of the gates, eq. 3
 
@@ -60,7 +62,7 @@ class Choice:
     padding: Pick
     layers: tuple[Pick, ...]
     tail: Pick
-    tail_layers: tuple[Pick, ...]  # empty for TinyHAR's tail
+    tail_layers: tuple[Pick, ...]  # empty for recurrent tails
 
     def options(self) -> tuple[int, ...]:
         return (self.padding.option, *(p.option for p in self.layers), self.tail.option,
@@ -149,10 +151,10 @@ class SuperNet(nn.Module):
             logits = tail(x, self.filter_mask(choice), self.input_gate.mask())
         return weigh(logits, choice.tail)
 
-    def tail_of(self, choice: Choice) -> SuperConvTail | SuperTinyHarTail:
+    def tail_of(self, choice: Choice) -> SuperConvTail | SuperRecurrentTail:
         """The tail that a choice takes."""
         tail = self.tails[self.space.tails[choice.tail.option]]
-        assert isinstance(tail, SuperConvTail | SuperTinyHarTail)
+        assert isinstance(tail, SuperConvTail | SuperRecurrentTail)
         return tail
 
     def filter_mask(self, choice: Choice) -> Tensor:
@@ -177,9 +179,9 @@ class SuperNet(nn.Module):
         convs, flow = self._layer_dims(self.layers, choice.layers, choice.padding, sensors, start)
         present = choice.tail.p[choice.tail.option]
         tail = self.tail_of(choice)
-        if isinstance(tail, SuperTinyHarTail):
-            return NetDims(convs, TinyHarTailDims(sensors, flow.length, flow.filters, tail.gate.mask().sum(),
-                                                  self.space.classes, present))
+        if isinstance(tail, SuperRecurrentTail):
+            return NetDims(convs, recurrent_dims(tail.derived(), sensors, flow.length, flow.filters,
+                                                 tail.gate.mask().sum(), self.space.classes, present))
         fused = tail.fusion.gate.mask().sum()
         fusion = ConvDims(one, sensors, flow.length, flow.filters, one, flow.length, fused, sensors)
         behind, flow = self._layer_dims(tail.layers, choice.tail_layers, choice.padding, one,
@@ -218,9 +220,12 @@ def _tail(name: str, s: SuperSpace) -> nn.Module:
     if name == "conv":
         return SuperConvTail(s.filters[-1], s.sensors, s.fusion, s.tail_kernels, s.tail_layers, s.classes,
                              s.dropout, s.threshold)
-    if name == "tinyhar":
-        return SuperTinyHarTail(s.filters[-1], s.sensors, s.hidden, s.classes, s.dropout, s.threshold)
-    raise SearchError(f"There is no tail {name!r}.", "Known: conv, tinyhar.")
+    sizes = (s.filters[-1], s.sensors, s.hidden, s.classes, s.dropout, s.threshold)
+    if name == "deepconvlstm":
+        return SuperDeepConvLstmTail(*sizes, layers=s.lstm_layers)
+    if name in RECURRENT:
+        return RECURRENT[name](*sizes)
+    raise SearchError(f"There is no tail {name!r}.", f"Known: {', '.join(TAILS)}.")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The attention blocks of TinyHAR (Zhou et al., ISWC 2022): across sensors, and over time."""
+"""The attention blocks of Attend-and-Discriminate (Abedin et al., IMWUT 2021) and TinyHAR (Zhou et al., ISWC 2022):
+across sensors, where both have the same one, and over time."""
 
 import torch
 from torch import Tensor, nn
@@ -55,3 +56,17 @@ class TemporalAggregation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weights = F.softmax(self.fc_2(torch.tanh(self.fc_1(x))), dim=1)
         return x[:, -1] + self.gamma * (weights * x).sum(1)
+
+
+class TemporalAttention(nn.Module):
+    """Abedin et al.'s weighted sum over time, [N, T, H] to [N, H]: weights are softmax over time of a linear layer.
+
+    Its bias is left out: the softmax takes it away again.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (F.softmax(self.fc(x), dim=1) * x).sum(1)

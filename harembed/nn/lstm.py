@@ -1,4 +1,4 @@
-"""The LSTM of TinyHAR's tail, in floating point."""
+"""The LSTM of recurrent tails, in floating point."""
 
 from torch import Tensor, nn
 

@@ -1,10 +1,10 @@
-"""Quantised twins of TinyHAR's attention blocks."""
+"""Quantised twins of the attention blocks."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation
+from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation, TemporalAttention
 from harembed.nn.quant import Quantizer, Signal
 from harembed.nn.quant_layers import QuantDense, QuantWeight
 
@@ -72,7 +72,25 @@ class QuantTemporalAggregation(nn.Module):
 
     def forward(self, x: Signal) -> Signal:
         squashed = Signal(self.tanh(torch.tanh(self.fc_1(x).value)), self.tanh)
-        weights = self.softmax(F.softmax(self.fc_2(squashed).value.squeeze(2), dim=1))
-        context = self.context((weights[:, None] @ x.value).squeeze(1), self.softmax.scale * x.quantizer.scale)
+        context = weighted_sum(x, self.fc_2(squashed).value, self.softmax, self.context)
         scaled = self.scaled(self.gamma * context, (self.gamma.detach().abs() * self.context.scale).clamp_min(1e-12))
         return Signal(self.out(x.value[:, -1] + scaled), self.out)
+
+
+class QuantTemporalAttention(nn.Module):
+    """TemporalAttention's twin."""
+
+    def __init__(self, layer: TemporalAttention, name: str) -> None:
+        super().__init__()
+        self.fc = QuantDense(layer.fc, f"{name}.fc")
+        self.softmax = Quantizer(f"{name}.softmax", fixed=SOFTMAX)
+        self.out = Quantizer(name)
+
+    def forward(self, x: Signal) -> Signal:
+        return Signal(weighted_sum(x, self.fc(x).value, self.softmax, self.out), self.out)
+
+
+def weighted_sum(x: Signal, scores: Tensor, softmax: Quantizer, out: Quantizer) -> Tensor:
+    """[N, T, H] and a score for every step [N, T, 1] to the sum over time [N, H], weighted by softmax over time."""
+    weights = softmax(F.softmax(scores.squeeze(2), dim=1))
+    return out((weights[:, None] @ x.value).squeeze(1), softmax.scale * x.quantizer.scale)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harembed.nn.centres import Centres
 from harembed.nn.quant import (
     Mode,
     Quantizer,
@@ -110,6 +111,35 @@ class QuantDropout(nn.Module):
 
     def forward(self, x: Signal) -> Signal:
         return Signal(self.dropout(x.value), x.quantizer)
+
+
+class QuantCentres(nn.Module):
+    """Centre loss while training; nothing in the integer graph."""
+
+    def __init__(self, layer: Centres) -> None:
+        super().__init__()
+        self.centres = Centres(*layer.centres.shape)
+        self.centres.load_state_dict(layer.state_dict())
+
+    def forward(self, x: Signal) -> Signal:
+        return Signal(self.centres(x.value), x.quantizer)
+
+
+class QuantMoved(nn.Module):
+    """A layer that moves values and computes none: its output is quantised as its input.
+
+    Parameters
+    ----------
+    layer : of harembed.nn.steps
+    name : of the tensor in the integer graph
+    """
+
+    def __init__(self, layer: nn.Module, name: str) -> None:
+        super().__init__()
+        self.layer, self.name = layer, name
+
+    def forward(self, x: Signal) -> Signal:
+        return Signal(self.layer(x.value), x.quantizer)
 
 
 class QuantNet(nn.Module):

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from harembed.models.mixed_conv import IDENTITY, GatedConv
 from harembed.models.supernet import Choice, SuperNet
-from harembed.models.supertails import SuperConvTail, SuperTinyHarTail
-from harembed.space import Architecture, ConvTail, TemporalConv, TinyHarTail
+from harembed.models.supertails import SuperConvTail
+from harembed.space import Architecture, ConvTail, RecurrentTail, TemporalConv
 
 Indices = tuple[int, ...]
 State = dict[str, Tensor]
@@ -20,11 +20,11 @@ State = dict[str, Tensor]
 def derive_architecture(net: SuperNet, choice: Choice) -> Architecture:
     """What is left of the super-net under a choice and its gates."""
     tail = net.tail_of(choice)
-    derived: ConvTail | TinyHarTail
+    derived: ConvTail | RecurrentTail
     if isinstance(tail, SuperConvTail):
         derived = ConvTail(len(tail.fusion.gate.open()), _convs(tail.layers, choice.tail_layers))
     else:
-        derived = TinyHarTail(len(tail.gate.open()))
+        derived = tail.derived()
     return Architecture(net.space.window, net.input_gate.open(), net.space.paddings[choice.padding.option],
                         _convs(net.layers, choice.layers), derived, net.space.classes)
 
@@ -43,7 +43,7 @@ def derive_weights(net: SuperNet, choice: Choice) -> State:
     if isinstance(tail, SuperConvTail):
         state |= _cut_conv_tail(tail, choice, filters, sensors)
     else:
-        state |= _cut_tinyhar_tail(tail, filters, sensors)
+        state |= tail.cut(filters, sensors)
     return {name: value.detach().clone() for name, value in state.items()}
 
 
@@ -77,21 +77,3 @@ def _cut_conv_tail(tail: SuperConvTail, choice: Choice, filters: Indices, sensor
     behind, kept = _cut_chain("tail", tail.layers, choice.tail_layers, tail.fusion.gate.open())
     return state | behind | {"classifier.weight": tail.linear.weight[:, list(kept)],
                              "classifier.bias": tail.linear.bias}
-
-
-def _cut_tinyhar_tail(tail: SuperTinyHarTail, filters: Indices, sensors: Indices) -> State:
-    f, h = list(filters), list(tail.gate.open())
-    width, hidden = tail.attention.query.in_features, len(tail.gate.v)
-    attention, dense, a = tail.attention, tail.fusion.dense, tail.aggregation
-    lstm = dict(tail.lstm.lstm.named_parameters())
-    fused = [s * width + i for s in sensors for i in f]  # SensorFusion flattens [S, F]
-    gates = [g * hidden + i for g in range(4) for i in h]  # PyTorch stacks input, forget, cell, output
-    return {
-        **{f"attention.{n}.weight": getattr(attention, n).weight[f][:, f] for n in ("query", "key", "value")},
-        "attention.gamma": attention.gamma,
-        "fusion.dense.weight": dense.weight[h][:, fused], "fusion.dense.bias": dense.bias[h],
-        **{f"lstm.lstm.{n}": value[gates][:, h] if "weight" in n else value[gates] for n, value in lstm.items()},
-        "aggregation.fc_1.weight": a.fc_1.weight[h][:, h], "aggregation.fc_1.bias": a.fc_1.bias[h],
-        "aggregation.fc_2.weight": a.fc_2.weight[:, h], "aggregation.gamma": a.gamma,
-        "classifier.weight": tail.linear.weight[:, h], "classifier.bias": tail.linear.bias,
-    }

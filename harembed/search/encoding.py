@@ -11,7 +11,16 @@ from dataclasses import dataclass
 
 from harembed.models.supernet import SuperSpace, strides
 from harembed.search.vary import KERNELS, LARGEST_FILTERS
-from harembed.space import Architecture, ConvTail, Padding, TemporalConv, TinyHarTail, temporal_length
+from harembed.space import (
+    RECURRENT_TAILS,
+    Architecture,
+    ConvTail,
+    DeepConvLstmTail,
+    Padding,
+    RecurrentTail,
+    TemporalConv,
+    temporal_length,
+)
 
 NOTHING = 0  # the kernel of a layer that is left out
 Value = str | int | bool
@@ -63,8 +72,10 @@ class Encoding:
         if "conv" in self.tails:
             found["fusion"] = Count(LARGEST_FILTERS)
             found |= _layer_parameters("tail", SuperSpace.tail_layers, SuperSpace.tail_kernels)
-        if "tinyhar" in self.tails:
+        if set(self.tails) & set(RECURRENT_TAILS):
             found["hidden"] = Count(LARGEST_FILTERS)
+        if "deepconvlstm" in self.tails:
+            found["lstm_layers"] = Choice((1, 2))
         return found
 
     def decode(self, values: Mapping[str, Value]) -> Architecture | str:
@@ -75,11 +86,13 @@ class Encoding:
         convs = _decode_layers(values, "conv", strides(self.window))
         if not convs:
             return "the first stage is empty"
-        tail: ConvTail | TinyHarTail
+        tail: ConvTail | RecurrentTail
         if values["tail"] == "conv":
             tail = ConvTail(int(values["fusion"]), _decode_layers(values, "tail", (1,) * SuperSpace.tail_layers))
+        elif values["tail"] == "deepconvlstm":
+            tail = DeepConvLstmTail(int(values["hidden"]), int(values["lstm_layers"]))
         else:
-            tail = TinyHarTail(int(values["hidden"]))
+            tail = RECURRENT_TAILS[str(values["tail"])](int(values["hidden"]))
         padding: Padding = "same" if values["padding"] == "same" else "valid"
         length = self.window
         for c in (*convs, *(tail.convs if isinstance(tail, ConvTail) else ())):
@@ -96,6 +109,7 @@ class Encoding:
         width = tail.fusion if isinstance(tail, ConvTail) else tail.hidden
         behind = tail.convs if isinstance(tail, ConvTail) else ()
         values: dict[str, Value] = {"padding": arch.padding, "tail": tail.kind, "fusion": width, "hidden": width}
+        values["lstm_layers"] = tail.layers if isinstance(tail, DeepConvLstmTail) else DeepConvLstmTail.layers
         values |= {f"channel{i}": i in arch.channels for i in range(self.sensors)}
         values |= _encode_layers("conv", arch.convs, strides(self.window), arch.convs[0].filters)
         values |= _encode_layers("tail", behind, (1,) * SuperSpace.tail_layers, width)

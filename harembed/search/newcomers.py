@@ -13,7 +13,17 @@ from harembed.search.candidate import Candidate
 from harembed.search.score import cost_scores, violations
 from harembed.search.settings import SearchSettings
 from harembed.search.vary import KERNELS, LARGEST_FILTERS, fits
-from harembed.space import PADDINGS, Architecture, ConvTail, TemporalConv, TinyHarTail
+from harembed.space import (
+    PADDINGS,
+    RECURRENT_TAILS,
+    Architecture,
+    ConvTail,
+    DeepConvLstmTail,
+    RecurrentTail,
+    TemporalConv,
+)
+
+HIDDEN = (8, 12, 16, 24)  # features of recurrent tails
 
 
 def draw(rng: random.Random, window: int, sensors: int, classes: int, tails: tuple[str, ...]) -> Architecture | None:
@@ -77,9 +87,12 @@ def _first_stage(rng: random.Random, window: int) -> tuple[TemporalConv, ...]:
     return tuple(convs)
 
 
-def _tail(rng: random.Random, tails: tuple[str, ...]) -> ConvTail | TinyHarTail:
-    # TinyHAR's tail costs several times the cheap one: it gets fewer tries, or all if nothing else is allowed.
-    if "conv" not in tails or ("tinyhar" in tails and rng.random() < 0.15):
-        return TinyHarTail(rng.choice((8, 12, 16, 24)))
+def _tail(rng: random.Random, tails: tuple[str, ...]) -> ConvTail | RecurrentTail:
+    # Recurrent tails cost several times the cheap one: they get fewer tries, or all if nothing else is allowed.
+    recurrent = [RECURRENT_TAILS[kind](hidden) for kind in tails if kind != "conv" for hidden in HIDDEN]
+    if "deepconvlstm" in tails:
+        recurrent += [DeepConvLstmTail(hidden, layers=1) for hidden in HIDDEN]
+    if "conv" not in tails or (recurrent and rng.random() < 0.15):
+        return rng.choice(recurrent)
     fusion = rng.choice((12, 16, 24, 32, 48))
     return ConvTail(fusion, tuple(TemporalConv(rng.choice(KERNELS[:3]), 1, fusion) for _ in range(rng.randint(0, 2))))

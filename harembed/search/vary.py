@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from harembed.space import Architecture, ConvTail, TemporalConv, temporal_length
+from harembed.space import Architecture, ConvTail, DeepConvLstmTail, TemporalConv, temporal_length
 
 KERNELS = (1, 3, 5, 7)
 LARGEST_FILTERS = 48
@@ -114,8 +114,10 @@ def _change_fusion(arch: Architecture, rng: random.Random, sensors: int) -> Arch
 
 
 def _change_tail_conv(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
-    """Add, drop, widen or lengthen a convolution behind the fusion."""
+    """Add, drop, widen or lengthen a convolution behind the fusion; or add or drop an LSTM layer."""
     tail = arch.tail
+    if isinstance(tail, DeepConvLstmTail):
+        return replace(arch, tail=replace(tail, layers=3 - tail.layers))
     if not isinstance(tail, ConvTail):
         return None
     if not tail.convs or (len(tail.convs) < 3 and rng.random() < 0.25):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harembed.errors import DataError, RunError
+from harembed.nn.centres import centre_loss
 from harembed.train.augment import Sensors, augment
 from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
@@ -130,6 +131,7 @@ def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, optimizer
         if len(part) > 1:  # batch norm has no deviation of a single window
             batch = augment(x[part], recipe, generator, sensors)
             loss = F.cross_entropy(model(batch), y[part], label_smoothing=recipe.label_smoothing)
+            loss = loss + recipe.centre_loss * centre_loss(model, y[part])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

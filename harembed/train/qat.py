@@ -16,12 +16,29 @@ import torch
 from torch import Tensor, nn
 
 from harembed.errors import GraphError
-from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation
+from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation, TemporalAttention
+from harembed.nn.centres import Centres
+from harembed.nn.gru import Gru
 from harembed.nn.lstm import Lstm
 from harembed.nn.quant import Mode, quantizers, set_mode
-from harembed.nn.quant_attention import QuantSensorAttention, QuantSensorFusion, QuantTemporalAggregation
-from harembed.nn.quant_layers import QuantConv, QuantDense, QuantDropout, QuantMean, QuantNet
+from harembed.nn.quant_attention import (
+    QuantSensorAttention,
+    QuantSensorFusion,
+    QuantTemporalAggregation,
+    QuantTemporalAttention,
+)
+from harembed.nn.quant_gru import QuantGru
+from harembed.nn.quant_layers import (
+    QuantCentres,
+    QuantConv,
+    QuantDense,
+    QuantDropout,
+    QuantMean,
+    QuantMoved,
+    QuantNet,
+)
 from harembed.nn.quant_lstm import QuantLstm
+from harembed.nn.steps import JoinSensors, LastStep, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.train.augment import Sensors
 from harembed.train.loop import History, State, train
@@ -35,8 +52,14 @@ TWINS: dict[type[nn.Module], Callable[[Any, str], nn.Module]] = {
     nn.Dropout: lambda layer, name: QuantDropout(layer.p),
     SensorAttention: QuantSensorAttention,
     SensorFusion: QuantSensorFusion,
+    TimeFirst: QuantMoved,
+    JoinSensors: QuantMoved,
+    LastStep: QuantMoved,
     Lstm: QuantLstm,
+    Gru: QuantGru,
     TemporalAggregation: QuantTemporalAggregation,
+    TemporalAttention: QuantTemporalAttention,
+    Centres: lambda layer, name: QuantCentres(layer),
 }
 CALIBRATION_WINDOWS = 512
 RANGES_FROZEN_FROM = 0.75  # share of the fine-tuning after which ranges stay as they are

@@ -1,18 +1,34 @@
-"""TinyHAR with a searchable first stage (Zhou et al., "NAS meets pruning"), and the cheaper convolutional tail.
+"""A searchable first stage (Zhou et al., "NAS meets pruning") with the tail of a published network behind it, or with
+the cheaper convolutional one.
 
 Input of every model: [N, 1, S, T] float, S the sensor channels that the architecture keeps, T its window, each
 channel normalised to mean 0 and deviation 1. Output: logits [N, classes].
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
 from harembed.errors import SearchError
-from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation
+from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation, TemporalAttention
+from harembed.nn.centres import Centres
+from harembed.nn.gru import Gru
 from harembed.nn.lstm import Lstm
+from harembed.nn.steps import JoinSensors, LastStep, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
-from harembed.space import Architecture, ConvTail, Padding, TemporalConv, TinyHarTail, temporal_length
+from harembed.space import (
+    Architecture,
+    AttendTail,
+    ConvTail,
+    DeepConvLstmTail,
+    Padding,
+    RecurrentTail,
+    TemporalConv,
+    TinyHarTail,
+    temporal_length,
+)
 
 Layers = OrderedDict[str, nn.Module]
 
@@ -54,12 +70,40 @@ def add_tinyhar_tail(layers: Layers, arch: Architecture, tail: TinyHarTail, filt
     layers["classifier"] = nn.Linear(tail.hidden, arch.classes)
 
 
-def build_tinyhar(arch: Architecture) -> nn.Sequential:
+def add_deepconvlstm_tail(layers: Layers, arch: Architecture, tail: DeepConvLstmTail, filters: int) -> None:
+    """Sensors side by side, LSTM layers, last step, classification."""
+    layers["steps"] = TimeFirst()
+    layers["joined"] = JoinSensors()
+    inputs = len(arch.channels) * filters
+    for i in range(tail.layers):
+        layers[f"lstm{i}"] = Lstm(inputs if i == 0 else tail.hidden, tail.hidden)
+    layers["last"] = LastStep()
+    layers["dropout"] = nn.Dropout(0.0)
+    layers["classifier"] = nn.Linear(tail.hidden, arch.classes)
+
+
+def add_attend_tail(layers: Layers, arch: Architecture, tail: AttendTail, filters: int) -> None:
+    """Attention across sensors, two GRU layers, attention over time, classification."""
+    layers["attention"] = SensorAttention(filters)
+    layers["joined"] = JoinSensors()
+    layers["gru0"] = Gru(len(arch.channels) * filters, tail.hidden)
+    layers["gru1"] = Gru(tail.hidden, tail.hidden)
+    layers["temporal"] = TemporalAttention(tail.hidden)
+    layers["centres"] = Centres(arch.classes, tail.hidden)
+    layers["dropout"] = nn.Dropout(0.0)
+    layers["classifier"] = nn.Linear(tail.hidden, arch.classes)
+
+
+RECURRENT: dict[type[RecurrentTail], Callable[[Layers, Architecture, Any, int], None]] = {
+    TinyHarTail: add_tinyhar_tail, DeepConvLstmTail: add_deepconvlstm_tail, AttendTail: add_attend_tail}
+
+
+def build_network(arch: Architecture) -> nn.Sequential:
     """A chain of named layers; dropout is 0 until a training recipe sets it."""
     layers: Layers = OrderedDict()
     filters, length = add_convs(layers, "conv", arch.convs, 1, arch.window, arch.padding)
     if isinstance(arch.tail, ConvTail):
         add_conv_tail(layers, arch, arch.tail, filters, length)
     else:
-        add_tinyhar_tail(layers, arch, arch.tail, filters)
+        RECURRENT[type(arch.tail)](layers, arch, arch.tail, filters)
     return nn.Sequential(layers)
