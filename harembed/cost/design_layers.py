@@ -31,6 +31,12 @@ def gru(rng: Rng) -> Case | None:
     return Gru.case("designed", steps, inputs, units) if steps * units * (inputs + units) <= MOST_SLOW else None
 
 
+def wide_gru(rng: Rng) -> Case | None:
+    """Weights that exceed the cache, which every time step reads again."""
+    steps, inputs, units = size(rng, 2, 10), size(rng, 8, 128), size(rng, 32, 64)
+    return Gru.case("designed", steps, inputs, units) if steps * units * (inputs + units) <= 15 * MOST_SLOW else None
+
+
 def softmax(rng: Rng) -> Case:
     shape = (1, size(rng, 1, 20), size(rng, 2, 40))
     return Softmax.case("designed", shape, float(rng.choice([0.03, 0.05, 0.08])))

@@ -44,6 +44,7 @@ from harembed.cost.design_layers import (
     slices,
     softmax,
     transpose,
+    wide_gru,
 )
 from harembed.ir.ops.elementwise import Add, Mul, Sub
 
@@ -59,4 +60,5 @@ DRAWS: Sequence[tuple[Draw, int]] = (
     (coarse(wide), 6), (coarse(few_positions), 8), (coarse(dense), 6), (coarse(depthwise), 6), (paired, 16),
     (wide_depthwise, 30), (average_pool, 20), (max_pool, 24), (run_mean, 16), (attention, 24),
     (large, 24), (mul_portable, 8), (square_depthwise, 80), (matvec, 24), (gru, 28),
+    (wide_gru, 16),
 )
