@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from cmsis_nn_program import archive, outputs
 from kernel_driver import ARM_GCC
+from operators_model import MODEL, operators
 from typer.testing import CliRunner
 
 from harembed import libraries
@@ -126,6 +127,10 @@ def test_the_link_map_is_shared_out():
  .debug_info    0x00000000      0x999 .pio/build/b/src/model/model.o
 """
     assert (model_share(text).flash, model_share(text).ram) == (0x50, 0x100)
+
+
+def test_operators_model_is_what_its_script_writes():
+    assert MODEL.read_bytes() == write_tflite(operators())
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
