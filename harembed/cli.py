@@ -1,5 +1,6 @@
 """The command line: one verb, one function of the pipeline. Errors are printed and exit codes set only here."""
 
+import os
 import sys
 import traceback
 from enum import StrEnum
@@ -416,7 +417,10 @@ def main() -> None:
         if isinstance(e, KeyboardInterrupt) or e.code == 130:
             errors.print("\ninterrupted: finished stages are kept; the same command goes on where it stopped.",
                          soft_wrap=True)
-            sys.exit(130)
+            # Not sys.exit: where Ctrl-C met an import half-way in C, Python would end by the signal, or abort.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
         raise
 
 
