@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from harembed.data.archive import iterate_members, parse_table
-from harembed.data.dataset import Dataset, DatasetInfo, Division, Protocol, Request, choose, divide
-from harembed.data.partial import Holding, last_people, name_part, say_people
+from harembed.data.dataset import Dataset, DatasetInfo, Protocol, Request, choose, divide
+from harembed.data.partial import Holding, by_person, name_part
 from harembed.data.recording import UNLABELLED, Channel, Recording, describe_saturation, to_counts
-from harembed.data.source import ArchiveSource, describe_checksum, find_or_download
+from harembed.data.source import describe_checksum, find_or_download, uci_archive
 from harembed.data.split import LEAKING, LOSO, SUBJECTS
 from harembed.errors import DataError
 
@@ -29,10 +29,9 @@ OFFICIAL = tuple(f"S{subject:02d}R{run:02d}" for subject, runs in _RUNS.items() 
 
 _OUTER_NAME = "daphnet+freezing+of+gait.zip"
 _INNER_NAME = "dataset_fog_release.zip"
-SOURCE = ArchiveSource(
-    title="Daphnet", names=(_INNER_NAME, "dataset_fog_release", _OUTER_NAME, "dataset_fog_release_PARTIAL-7of17.zip"),
-    url=f"https://archive.ics.uci.edu/static/public/245/{_OUTER_NAME}", download_name=_OUTER_NAME,
-    sha256=None, git_blob=None, official=())
+SOURCE = uci_archive(
+    "Daphnet", 245, _OUTER_NAME,
+    (_INNER_NAME, "dataset_fog_release", _OUTER_NAME, "dataset_fog_release_PARTIAL-7of17.zip"))
 _AGAIN = f"Get the archive again from {SOURCE.url}."
 _MEMBER = re.compile(r"(?:^|/)(S\d\dR\d\d)\.txt$")
 
@@ -62,11 +61,7 @@ def load_daphnet(request: Request) -> Dataset:
                *(() if other is None else (other,))),
         continuous=True, null_class=0),
         Holding([r.name for r in recordings], OFFICIAL, "files"))
-    divisions = {}
-    if split == SUBJECTS:
-        test = last_people(people, TEST_SUBJECTS)
-        divisions[SUBJECTS] = Division(say_people(test, people), lambda r: r.subject in test)
-    return divide(info, recordings, split, divisions)
+    return divide(info, recordings, split, by_person(split, people, TEST_SUBJECTS))
 
 
 def read_daphnet(path: Path) -> tuple[list[Recording], str]:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from harembed.data.archive import iterate_members, parse_table
-from harembed.data.dataset import Dataset, DatasetInfo, Division, Protocol, Request, choose, divide
-from harembed.data.partial import Holding, last_people, name_part, say_people
+from harembed.data.dataset import Dataset, DatasetInfo, Protocol, Request, choose, divide
+from harembed.data.partial import Holding, by_person, name_part
 from harembed.data.recording import Channel, Recording, describe_saturation, to_counts
-from harembed.data.source import ArchiveSource, describe_checksum, find_or_download
+from harembed.data.source import describe_checksum, find_or_download, uci_archive
 from harembed.data.split import LEAKING, LOSO, SUBJECTS
 from harembed.errors import DataError
 
@@ -35,10 +35,8 @@ CHANNELS = tuple(Channel(f"{unit}.{kind}.{axis}", kind, name, lsb, place=unit) f
 
 _OUTER_NAME = "daily+and+sports+activities.zip"
 _INNER_NAME = "data.zip"
-SOURCE = ArchiveSource(
-    title="DSADS", names=(_OUTER_NAME, _INNER_NAME, "data", "DSADS_PARTIAL-subjects-1-4.tar.xz"),
-    url=f"https://archive.ics.uci.edu/static/public/256/{_OUTER_NAME}", download_name=_OUTER_NAME,
-    sha256=None, git_blob=None, official=())
+SOURCE = uci_archive(
+    "DSADS", 256, _OUTER_NAME, (_OUTER_NAME, _INNER_NAME, "data", "DSADS_PARTIAL-subjects-1-4.tar.xz"))
 _AGAIN = f"Get the archive again from {SOURCE.url}."
 _MEMBER = re.compile(r"(?:^|/)a(\d\d)/(p\d)/s(\d\d)\.txt$")
 
@@ -65,11 +63,7 @@ def load_dsads(request: Request) -> Dataset:
         notes=(saturation, "The paper leaves one person out at a time: --split loso=p1 and so on.",
                *(() if other is None else (other,)))),
         Holding(people, SUBJECTS_OFFICIAL, "subjects"))
-    divisions = {}
-    if split == SUBJECTS:
-        test = last_people(people, TEST_SUBJECTS)
-        divisions[SUBJECTS] = Division(say_people(test, people), lambda r: r.subject in test)
-    return divide(info, recordings, split, divisions)
+    return divide(info, recordings, split, by_person(split, people, TEST_SUBJECTS))
 
 
 def read_dsads(path: Path) -> tuple[list[Recording], str]:

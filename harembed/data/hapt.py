@@ -12,7 +12,7 @@ import numpy as np
 from harembed.data.archive import iterate_members, parse_table
 from harembed.data.dataset import Dataset, DatasetInfo, Division, Protocol, Request, choose, divide
 from harembed.data.recording import UNLABELLED, Channel, Recording, describe_saturation, to_counts
-from harembed.data.source import ArchiveSource, describe_checksum, find_or_download
+from harembed.data.source import describe_checksum, find_or_download, uci_archive
 from harembed.data.split import LEAKING, LOSO, SUBJECTS
 from harembed.errors import DataError
 
@@ -29,10 +29,8 @@ EXPERIMENTS = 61
 
 _OUTER_NAME = "smartphone+based+recognition+of+human+activities+and+postural+transitions.zip"
 _INNER_NAME = "HAPT Data Set.zip"
-SOURCE = ArchiveSource(
-    title="HAPT", names=(_INNER_NAME, "HAPT Data Set", "HAPT_RawData.tar.xz", _OUTER_NAME),
-    url=f"https://archive.ics.uci.edu/static/public/341/{_OUTER_NAME}", download_name=_OUTER_NAME,
-    sha256=None, git_blob=None, official=())
+SOURCE = uci_archive(
+    "HAPT", 341, _OUTER_NAME, (_INNER_NAME, "HAPT Data Set", "HAPT_RawData.tar.xz", _OUTER_NAME))
 _AGAIN = f"Get the archive again from {SOURCE.url}."
 _MEMBER = re.compile(r"(?:^|/)RawData/(acc|gyro)_exp(\d\d)_user(\d\d)\.txt$")
 

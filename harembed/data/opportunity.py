@@ -16,9 +16,9 @@ import numpy as np
 from harembed.data.archive import iterate_members, parse_table
 from harembed.data.dataset import Dataset, DatasetInfo, Division, Protocol, Request, choose, divide
 from harembed.data.gaps import fill_gaps
-from harembed.data.partial import Holding, last_people, name_part, say_people
+from harembed.data.partial import Holding, by_person, name_part
 from harembed.data.recording import Channel, Recording, describe_saturation, to_counts
-from harembed.data.source import ArchiveSource, describe_checksum, find_or_download
+from harembed.data.source import describe_checksum, find_or_download, uci_archive
 from harembed.data.split import LEAKING, LOSO, SUBJECTS
 from harembed.data.windows import LAST
 from harembed.errors import DataError
@@ -64,10 +64,8 @@ _READ = [*range(1, 37), *(37 + 13 * imu + i for imu in range(5) for i in range(9
 
 _OUTER_NAME = "opportunity+activity+recognition.zip"
 _INNER_NAME = "OpportunityUCIDataset.zip"
-SOURCE = ArchiveSource(
-    title="OPPORTUNITY", names=(_INNER_NAME, "OpportunityUCIDataset", _OUTER_NAME),
-    url=f"https://archive.ics.uci.edu/static/public/226/{_OUTER_NAME}", download_name=_OUTER_NAME,
-    sha256=None, git_blob=None, official=())
+SOURCE = uci_archive(
+    "OPPORTUNITY", 226, _OUTER_NAME, (_INNER_NAME, "OpportunityUCIDataset", _OUTER_NAME))
 _AGAIN = f"Get the archive again from {SOURCE.url}."
 _MEMBER = re.compile(r"(?:^|/)(S[1-4]-(?:ADL[1-5]|Drill))\.dat$")
 
@@ -100,10 +98,7 @@ def load_opportunity(request: Request) -> Dataset:
     divisions = {CHALLENGE: Division(
         "as the challenge: runs ADL4 and ADL5 of S2 and S3 are the test set, S4 is not used; S2 and S3 are in train "
         "and test, so this is not subject-independent and too high for new people", _challenge)}
-    if split == SUBJECTS:
-        test = last_people(people, TEST_SUBJECTS)
-        divisions[SUBJECTS] = Division(say_people(test, people), lambda r: r.subject in test)
-    return divide(info, recordings, split, divisions)
+    return divide(info, recordings, split, divisions | by_person(split, people, TEST_SUBJECTS))
 
 
 def _challenge(recording: Recording) -> bool | None:

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from harembed.data.archive import iterate_members, parse_table
-from harembed.data.dataset import Dataset, DatasetInfo, Division, Protocol, Request, choose, divide
+from harembed.data.dataset import Dataset, DatasetInfo, Protocol, Request, choose, divide
 from harembed.data.gaps import fill_gaps
-from harembed.data.partial import Holding, last_people, name_part, say_people
+from harembed.data.partial import Holding, by_person, name_part
 from harembed.data.recording import UNLABELLED, Channel, Recording, describe_saturation, to_counts
-from harembed.data.source import ArchiveSource, describe_checksum, find_or_download
+from harembed.data.source import describe_checksum, find_or_download, uci_archive
 from harembed.data.split import LEAKING, LOSO, SUBJECTS
 from harembed.errors import DataError
 
@@ -43,10 +43,8 @@ _READ = [first + offset + i for first in _PLACES.values() for _, offset, _, _ in
 
 _OUTER_NAME = "pamap2+physical+activity+monitoring.zip"
 _INNER_NAME = "PAMAP2_Dataset.zip"
-SOURCE = ArchiveSource(
-    title="PAMAP2", names=(_INNER_NAME, "PAMAP2_Dataset", _OUTER_NAME),
-    url=f"https://archive.ics.uci.edu/static/public/231/{_OUTER_NAME}", download_name=_OUTER_NAME,
-    sha256=None, git_blob=None, official=())
+SOURCE = uci_archive(
+    "PAMAP2", 231, _OUTER_NAME, (_INNER_NAME, "PAMAP2_Dataset", _OUTER_NAME))
 _AGAIN = f"Get the archive again from {SOURCE.url}."
 _MEMBER = re.compile(r"(?:^|/)Protocol/subject(\d{3})\.dat$")
 
@@ -74,11 +72,7 @@ def load_pamap2(request: Request) -> Dataset:
                f"divisions (80/20) are --split {LEAKING}, and leak.", *(() if other is None else (other,))),
         continuous=True),
         Holding(people, SUBJECTS_OFFICIAL, "subjects"))
-    divisions = {}
-    if split == SUBJECTS:
-        test = last_people(people, TEST_SUBJECTS)
-        divisions[SUBJECTS] = Division(say_people(test, people), lambda r: r.subject in test)
-    return divide(info, recordings, split, divisions)
+    return divide(info, recordings, split, by_person(split, people, TEST_SUBJECTS))
 
 
 def read_pamap2(path: Path) -> tuple[list[Recording], tuple[str, ...]]:

@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from harembed.data.dataset import DatasetInfo
+from harembed.data.dataset import DatasetInfo, Division
+from harembed.data.split import SUBJECTS
 from harembed.errors import DataError
 
 _SHOWN = 5  # names of missing parts in a note
@@ -55,6 +56,19 @@ def last_people(people: Collection[str], official: Collection[str]) -> tuple[str
                         "Get the complete archive.")
     test = tuple(p for p in here if p in official)
     return test if test and len(test) < len(here) else tuple(here[-max(len(here) // 4, 1):])
+
+
+def by_person(split: str, people: Collection[str], official: Collection[str]) -> dict[str, Division]:
+    """The split by subject, its test people as last_people finds them; empty if another split is asked for.
+
+    Raises
+    ------
+    DataError    fewer than two people
+    """
+    if split != SUBJECTS:
+        return {}
+    test = last_people(people, official)
+    return {SUBJECTS: Division(say_people(test, people), lambda r: r.subject in test)}
 
 
 def say_people(test: Collection[str], people: Collection[str]) -> str:

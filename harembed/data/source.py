@@ -25,6 +25,13 @@ class ArchiveSource:
     official: tuple[str, ...]  # "sha256 ..." or "git blob ..." of every official form; empty: none is published
 
 
+def uci_archive(title: str, number: int, download_name: str, names: tuple[str, ...], sha256: str | None = None,
+                official: tuple[str, ...] = ()) -> ArchiveSource:
+    """A dataset of the UCI repository, which delivers each under its number."""
+    return ArchiveSource(title, names, f"https://archive.ics.uci.edu/static/public/{number}/{download_name}",
+                         download_name, sha256, None, official)
+
+
 def find_or_download(source: ArchiveSource, data_root: Path | None) -> Path:
     """Return the archive (or unpacked folder).
 

@@ -20,7 +20,7 @@ from harembed.data.dataset import (
     leave_one_out,
 )
 from harembed.data.recording import Channel, Windows, describe_saturation, to_counts
-from harembed.data.source import ArchiveSource, describe_checksum, find_or_download
+from harembed.data.source import describe_checksum, find_or_download, uci_archive
 from harembed.data.split import LEAKING, LOSO, SUBJECTS
 from harembed.errors import DataError
 
@@ -42,10 +42,9 @@ _OUTER_SHA256 = "c00b803081a5c797cd5e4b83700a9810b38d53d9d84e01917e090e1fdbc8103
 _INNER_SHA256 = "2045e435c955214b38145fb5fa00776c72814f01b203fec405152dac7d5bfeb0"
 _INNER_NAME = "UCI HAR Dataset.zip"
 _OUTER_NAME = "human+activity+recognition+using+smartphones.zip"
-SOURCE = ArchiveSource(
-    title="UCI-HAR", names=(_INNER_NAME, "UCI HAR Dataset", "UCI HAR Dataset.tar.xz", _OUTER_NAME),
-    url=f"https://archive.ics.uci.edu/static/public/240/{_OUTER_NAME}", download_name=_OUTER_NAME,
-    sha256=_OUTER_SHA256, git_blob=None, official=(f"sha256 {_OUTER_SHA256}", f"sha256 {_INNER_SHA256}"))
+SOURCE = uci_archive(
+    "UCI-HAR", 240, _OUTER_NAME, (_INNER_NAME, "UCI HAR Dataset", "UCI HAR Dataset.tar.xz", _OUTER_NAME),
+    _OUTER_SHA256, (f"sha256 {_OUTER_SHA256}", f"sha256 {_INNER_SHA256}"))
 
 
 def load_uci_har(request: Request) -> Dataset:

@@ -178,10 +178,12 @@ def _firmware(run: RunDir, noise: dict[str, float]) -> dict[str, Any]:
 
 def _kernels(firmware: dict[str, Any]) -> dict[str, Any]:
     outside, fallbacks = firmware.get("outside") or {}, firmware.get("fallbacks") or {}
-    goal = f", --optimize {firmware['optimize']}" if firmware["backend"] == "own" else ""
+    name = firmware.get("backend", "own")  # a run of an older version does not say
+    optimize = firmware.get("optimize")
+    goal = f", --optimize {optimize}" if name == "own" and optimize else ""
     sources = [f"{s['title']} {s['revision'][:12]}" for s in outside.values() if s["revision"]]
-    text = ", ".join([f"{BACKENDS[firmware['backend']].title}{goal}", *sources])
-    return {"text": text, "backend": firmware["backend"], "optimize": firmware["optimize"], "sources": outside,
+    text = ", ".join([f"{BACKENDS[name].title}{goal}", *sources])
+    return {"text": text, "backend": name, "optimize": optimize, "sources": outside,
             "fallbacks": fallbacks}
 
 
