@@ -18,19 +18,24 @@ from ai_edge_litert import schema_py_generated as schema
 
 from harembed import verify
 from harembed.board import load_board
+from harembed.build import build_firmware
 from harembed.cli import main
 from harembed.errors import HarnessError
+from harembed.export.csource import generate
 from harembed.export.onnx import write_onnx
 from harembed.export.tflite import FILE_IDENTIFIER, write_tflite
+from harembed.harness.client import Device
 from harembed.harness.simulator_l552 import SimulatedL552
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, QParams
+from harembed.ir.ops.concatenation import ConcatenationAttrs
 from harembed.ir.ops.conv import Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnectedAttrs
 from harembed.ir.ops.elementwise import ElementwiseAttrs
 from harembed.ir.ops.mean import MeanAttrs
 from harembed.ir.ops.rearrange import PadAttrs
 from harembed.pipeline import compile_model
-from harembed.report.facts import KEYS, LEARNED
+from harembed.report.facts import KEYS, LEARNED, collect
+from harembed.rundir import RunDir
 
 GIVEN = 5
 
@@ -252,3 +257,28 @@ def test_what_cannot_be_compiled_is_refused_in_two_lines(name, tmp_path, monkeyp
     for word in words:
         assert word in " ".join(lines)
     assert not (tmp_path / "out").exists()
+
+
+def test_any_number_of_inputs(tmp_path):
+    g = GraphBuilder("six")
+    q = QParams((0.05,), -3)
+    names = [g.tensor(f"x{i}", (1, 2 + i), kind=Kind.INPUT, qparams=q) for i in range(6)]
+    g.tensor("y", (1, 27), qparams=q)
+    g.node("concatenation", names, ["y"], ConcatenationAttrs(1))
+    elf = build_firmware(generate(g.build(names, ["y"])), load_board("nucleo_l552ze_q"), tmp_path).elf
+    given = [np.full((1, 2 + i), i - 3, np.int8) for i in range(6)]
+    with Device(SimulatedL552(elf)) as device:
+        device.load_input(*given)
+        device.infer()
+        assert np.array_equal(device.outputs()[0].ravel(), np.concatenate(given, axis=1).ravel())
+
+
+def test_a_run_of_an_older_version_is_reported(finished, tmp_path):
+    """Versions before firmware.json knew of backends and goals."""
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    facts = json.loads((run / "firmware.json").read_text())
+    for key in ("backend", "optimize", "outside", "fallbacks"):
+        del facts[key]
+    (run / "firmware.json").write_text(json.dumps(facts))
+    assert collect(RunDir(run))["kernels"]["text"] == "harembed's own kernels"
