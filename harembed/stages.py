@@ -32,6 +32,7 @@ from harembed.train import qat
 from harembed.train.augment import Sensors
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
+from harembed.train.one_thread import one_thread
 from harembed.train.recipe import Recipe
 from harembed.wear import as_events, worn_otherwise
 
@@ -44,7 +45,6 @@ SEARCH_PARTS = {
     "sftnas": {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (0.35, 0.2), "refining": (0.55, 0.2),
                "finals": (0.75, 0.25)},
     "random": _DRAWN_PARTS, "evolution": _DRAWN_PARTS}
-THREADS = 2  # of PyTorch; fixed, because another number may round differently
 
 
 def read_data(job: SearchJob, tick: Tick) -> str:
@@ -107,8 +107,7 @@ def _search_settings(job: SearchJob) -> SearchSettings:
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
         bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
-        final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
-        threads=THREADS)
+        final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs)
 
 
 def _tails(job: SearchJob) -> tuple[str, ...]:
@@ -186,10 +185,10 @@ def _sensors(job: SearchJob, arch: Architecture) -> Sensors:
     return Sensors(*job.statistics, vectors(job.dataset.info.channels), arch.channels)
 
 
+@one_thread()
 def train_float(job: SearchJob, tick: Tick) -> str:
     """float.pt: the chosen network, trained anew from random weights; where the split shares people, before that
     new_people.json."""
-    torch.set_num_threads(THREADS)
     arch = job.chosen()
     recipe = Recipe(epochs=job.settings.float_epochs)
     if shares_people(job.dataset) and not job.run.has(NEW_PEOPLE):
@@ -205,10 +204,10 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     return f"{recipe.epochs} epochs, loss {history.epochs[-1]['loss']:.3f}"
 
 
+@one_thread()
 def quantise(job: SearchJob, tick: Tick) -> str:
     """graph.json, graph.npz, training.json, scores.json: two branches of equal length, float and int8; then,
     once, the test subjects."""
-    torch.set_num_threads(THREADS)
     arch = job.chosen()
     mean, std = job.statistics
     seed = derived_seed(job.settings.seed, "final")

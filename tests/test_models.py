@@ -156,8 +156,11 @@ def test_rotation_turns_whole_vectors_and_nothing_else() -> None:
     np.testing.assert_allclose(*norms, rtol=1e-3, atol=0.05)
     np.testing.assert_allclose(counts[:, 1:4], counts[:, 5:8], atol=0.05)  # one device, one rotation
     assert np.abs(counts[:, 1:4] - before[:, 1:4]).mean() > 50
-    quarter = rotation_matrices(torch.tensor([[0.0, 0.0, torch.pi / 2]]))[0]
-    torch.testing.assert_close(quarter @ torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]))
+    turns = torch.cat([torch.zeros(1, 3), torch.randn(20, 3, generator=torch.Generator().manual_seed(0))])
+    x, y, z = turns.unbind(1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).reshape(-1, 3, 3)
+    torch.testing.assert_close(rotation_matrices(turns), torch.linalg.matrix_exp(cross))
 
 
 def test_training_learns_repeats_and_resumes() -> None:

@@ -27,7 +27,7 @@ TINY = SearchSettings(
     bilevel=replace(DESK, epochs=4, batch=16, macs_rungs=(1.0, 0.5)), recipe=Recipe(epochs=2, batch=16),
     final_recipe=Recipe(epochs=3, batch=16), final_repeats=2, processes=1,
     filters=(2, 4), candidates=4, samples=2, folds=3, entrants=3, finalists=2, generations=2, children=2, parents=2,
-    threads=1, macs=100_000)
+    macs=100_000)
 
 
 def toy_windows(subjects: int = 4, per_class: int = 6, window: int = 32) -> Windows:

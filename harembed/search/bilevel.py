@@ -64,9 +64,9 @@ class Bilevel:
         special = {id(p) for p in (*gates, *alpha)}
         weights = [p for p in net.parameters() if id(p) not in special]
         self.weights_optimizer = torch.optim.Adam([{"params": weights, "lr": settings.weights_lr},
-                                                   {"params": gates, "lr": settings.gates_lr}])
+                                                   {"params": gates, "lr": settings.gates_lr}], fused=True)
         self.alpha_optimizer = torch.optim.Adam(alpha, settings.alpha_lr, settings.alpha_betas,
-                                                weight_decay=settings.alpha_weight_decay)
+                                                weight_decay=settings.alpha_weight_decay, fused=True)
         self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.weights_optimizer, factor=0.9, patience=10)
         self.epoch = 0
         self.proposals: list[Proposal] = []

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from harembed.train.one_thread import one_thread
+
 Task = tuple[Any, ...]
 Map = Callable[[Sequence[Task]], Iterator[Any]]
 
@@ -32,7 +34,7 @@ def workers(count: int, setup: Callable[..., Any], arguments: tuple[Any, ...],
     setup, work : functions of a module
     """
     if count == 1:
-        with _one_thread():
+        with one_thread():
             state = setup(*arguments)
             yield lambda tasks: (work(state, *task) for task in tasks)
         return
@@ -40,16 +42,6 @@ def workers(count: int, setup: Callable[..., Any], arguments: tuple[Any, ...],
     with context.Pool(count, _start, (setup, arguments, work, os.getpid())) as pool:
         # Leaving the context terminates the pool, also on Ctrl-C.
         yield lambda tasks: pool.imap(_run, tasks)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _start(setup: Callable[..., Any], arguments: tuple[Any, ...], work: Callable[..., Any], parent: int) -> None:

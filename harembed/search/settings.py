@@ -80,7 +80,6 @@ class SearchSettings:
     final_recipe: Recipe = field(default_factory=lambda: Recipe(epochs=40))  # of all others
     train_epochs: int | None = None  # of training in all (effort.py); None: what the numbers above come to
     population: int = 12  # of strategy evolution: networks of a generation
-    threads: int = 2  # of PyTorch in the super-net; another number may round differently
     processes: int = 2  # that score candidates, one thread each; any number gives the same result
 
     def latency_us_of(self, macs: float) -> float:

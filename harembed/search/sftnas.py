@@ -16,7 +16,6 @@ finished is on disk, so a killed search goes on where it was, with the same resu
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -36,6 +35,7 @@ from harembed.search.select import best_first
 from harembed.search.settings import SearchSettings
 from harembed.search.vary import vary
 from harembed.train.loop import state_from_bytes, state_to_bytes
+from harembed.train.one_thread import one_thread
 
 CHECKPOINT = "supernet.pt"
 CHECKPOINT_EVERY = 2  # epochs
@@ -60,7 +60,7 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
     """
     effort = Effort(settings, windows)
     effort.need(effort.sftnas_start)
-    with _threads(settings.threads):
+    with one_thread():
         bilevel = train_supernet(windows, settings, rundir, progress)
     fitting, rejected = sort_out(bilevel.proposals, settings)
     with open_contest(windows, settings, rundir, progress) as contest:
@@ -186,14 +186,3 @@ def _children(contest: Contest, field: list[Candidate], known: set[str], generat
 
 def _first_trial(candidate: Candidate) -> float:
     return candidate.scores.final_f1[0].value
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """A fixed number of threads: sums are split by threads, and another split rounds differently."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from harembed.train.recipe import Recipe
 
@@ -63,20 +64,24 @@ def rotate(x: Tensor, angle: float, generator: torch.Generator, sensors: Sensors
     rows = [row for vector in sensors.vectors for row in vector]
     mean = torch.from_numpy(np.round(sensors.mean[rows])).float().reshape(1, -1, 3, 1)  # rounded as in normalise()
     std = torch.from_numpy(sensors.std[rows]).float().reshape(1, -1, 3, 1)
-    matrices = rotation_matrices(angle * torch.randn((len(x), 3), generator=generator))
-    counts = x[:, 0, rows].reshape(len(x), -1, 3, x.shape[3]) * std + mean
-    turned = (torch.matmul(matrices[:, None], counts) - mean) / std
+    turn = rotation_matrices(angle * torch.randn((len(x), 3), generator=generator))[:, None]
+    # (R (x std + mean) - mean) / std as one matrix and one shift of each vector of each window
+    matrices = (turn * std.transpose(2, 3) / std).reshape(-1, 3, 3)
+    shifts = ((turn @ mean - mean) / std).reshape(-1, 3, 1)
+    turned = torch.baddbmm(shifts, matrices, x[:, 0, rows].reshape(-1, 3, x.shape[3]))
     result = x.clone()
     result[:, 0, rows] = turned.reshape(len(x), len(rows), x.shape[3])
     return result
 
 
 def rotation_matrices(vectors: Tensor) -> Tensor:
-    """Rotation vectors [N, 3], radians, to matrices [N, 3, 3]: the exponential of the cross-product matrix."""
-    x, y, z = vectors.unbind(1)
+    """Rotation vectors [N, 3], radians, to matrices [N, 3, 3] by Rodrigues' formula, which is the exponential of the
+    cross-product matrix K: I + sin(a) K + (1 - cos(a)) K^2 about the unit vector, a the length."""
+    angle = vectors.norm(dim=1).reshape(-1, 1, 1)
+    x, y, z = F.normalize(vectors, dim=1).unbind(1)
     zero = torch.zeros_like(x)
-    rows = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1)
-    return torch.linalg.matrix_exp(rows.reshape(-1, 3, 3))
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).reshape(-1, 3, 3)
+    return torch.eye(3) + torch.sin(angle) * cross + (1 - torch.cos(angle)) * cross @ cross
 
 
 def gain_and_offset(x: Tensor, gain: float, offset: float, generator: torch.Generator) -> Tensor:

@@ -86,7 +86,8 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
     if len(x) < 2 or len(x) != len(y):
         raise DataError(f"Training needs at least 2 windows with a label each, got {len(x)} windows and "
                         f"{len(y)} labels.", "Use a shorter window or hop, or more recordings.")
-    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay,
+                                  fused=True)  # small parameters: one call instead of a dozen for each
     steps = -(-len(x) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate,
                                                    total_steps=max(recipe.epochs * steps, 2))
