@@ -1,6 +1,5 @@
 """The stages from recordings to an integer graph: each reads the job, writes its files, returns a note."""
 
-import math
 from dataclasses import asdict, replace
 from itertools import accumulate
 from typing import Any
@@ -38,10 +37,8 @@ from harembed.train.recipe import Recipe
 from harembed.wear import as_events, worn_otherwise
 
 NOISE_WINDOWS = 512
-# Shares of the last training's epochs: enough to tell a hopeless candidate, and to rank good ones. A larger dataset
-# takes more steps in an epoch: there the search makes do with fewer epochs, the last training does not.
+# Shares of the last training's epochs: enough to tell a hopeless candidate, and to rank good ones.
 _SHORT, _FULL = 0.25, 0.5
-_MOST_STEPS = 2000  # of a training that ranks
 # The parts that a strategy reports, as (begin, share) of the whole search.
 _DRAWN_PARTS = {"scoring": (0.0, 0.55), "entrants": (0.55, 0.2), "finals": (0.75, 0.25)}
 SEARCH_PARTS = {
@@ -109,15 +106,8 @@ def _search_settings(job: SearchJob) -> SearchSettings:
         seed=s.seed, ram_bytes=job.ram_bytes, macs=s.macs, flash_bytes=job.board.flash_bytes,
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
-        bilevel=replace(DESK, **changes), recipe=_recipe(job, _SHORT), final_recipe=_recipe(job, _FULL),
-        train_epochs=s.train_epochs)
-
-
-def _recipe(job: SearchJob, share: float) -> Recipe:
-    """Of a candidate's training, with a share of the last training's epochs."""
-    fold = len(job.dataset.train) * (1 - 1 / SearchSettings.folds)
-    most = share / _FULL * _MOST_STEPS / math.ceil(fold / Recipe.batch)
-    return Recipe(epochs=max(1, round(min(share * job.settings.float_epochs, most))))
+        bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
+        final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs)
 
 
 def _tails(job: SearchJob) -> tuple[str, ...]:
