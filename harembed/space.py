@@ -1,4 +1,5 @@
-"""What a network of this project can be: an Architecture is a point of the search space, plain data.
+"""What a network of this project can be: an Architecture, a chain of convolutions and a tail, or a GraphArchitecture,
+where convolutions branch; a point of a search space, plain data.
 
 It says shapes and operators, never weights. Models are built from it (harembed/models), costs computed from
 it (harembed/cost), searches propose it (harembed/search).
@@ -8,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from harembed.errors import SearchError
+from harembed.feature_graph import FeatureGraph, LayerShape, leaves, shapes, side_by_side
 
 Padding = Literal["same", "valid"]
 PADDINGS: tuple[Padding, ...] = ("same", "valid")
@@ -92,20 +94,103 @@ class Architecture:
     @staticmethod
     def from_dict(d: dict[str, Any]) -> "Architecture":
         """Rebuild from to_dict's result (JSON turns tuples into lists, which is accepted)."""
-        tail = dict(d["tail"])
-        if tail["kind"] not in TAILS:
-            raise SearchError(f"There is no tail {tail['kind']!r}.", f"Known: {', '.join(TAILS)}.")
-        if "convs" in tail:
-            tail["convs"] = tuple(TemporalConv(**c) for c in tail["convs"])
         return Architecture(
             window=d["window"], channels=tuple(d["channels"]), padding=d["padding"],
-            convs=tuple(TemporalConv(**c) for c in d["convs"]), tail=TAILS[tail["kind"]](**tail),
+            convs=tuple(TemporalConv(**c) for c in d["convs"]), tail=_tail_from_dict(d["tail"]),
             classes=d["classes"],
         )
 
     def describe(self) -> str:
         """One line for tables: '6ch · 5/2x4 3/1x8 · conv 24+3x24'."""
         return f"{len(self.channels)}ch · {self.padding} · {_describe(self.convs)} · {self.tail.describe()}"
+
+
+SensorUse = Literal["mixed", "shared"]
+
+
+@dataclass(frozen=True)
+class GraphArchitecture:
+    """A network with branches (see harembed.feature_graph) and a tail behind them.
+
+    Attributes
+    ----------
+    sensors : "mixed": the sensor channels are the filters of the input, so every convolution sees all of them.
+        "shared": each channel goes through the graph on its own, weights shared by all, as in this project's other
+        networks and in DeepConvLSTM (Ordonez and Roggen 2016). Pellatt and Roggen's table 2 counts parameters of
+        "shared"; but the operations in their table 6 are those of "mixed", to the last digit (DeepConvLSTM 5.3 M;
+        "shared" has 174 M), so that is what they measured, and the default.
+    """
+
+    window: int  # samples
+    channels: tuple[int, ...]  # indices of the raw sensor channels that the network uses
+    features: FeatureGraph
+    tail: ConvTail | RecurrentTail  # the paper has DeepConvLstmTail(128)
+    classes: int
+    sensors: SensorUse = "mixed"
+    kind: Literal["graph"] = "graph"
+
+    @property
+    def padding(self) -> Padding:
+        return "same"
+
+    @property
+    def rows(self) -> int:
+        """How many sequences go through the graph side by side."""
+        return 1 if self.sensors == "mixed" else len(self.channels)
+
+    @property
+    def filters_in(self) -> int:
+        """Of the graph's input."""
+        return len(self.channels) if self.sensors == "mixed" else 1
+
+    def shapes(self) -> tuple[LayerShape, ...]:
+        """Of the input and every layer.
+
+        Raises
+        ------
+        SearchError    a layer cannot be made
+        """
+        made = shapes(self.features, self.window, self.filters_in)
+        if isinstance(made, str):
+            raise SearchError(f"This is no network: {made}.", f"It has the layers {self.features.describe()}.")
+        return made
+
+    def joined(self) -> LayerShape:
+        """What the tail reads: all leaves side by side."""
+        made = self.shapes()
+        return side_by_side([made[i] for i in leaves(self.features)])
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(d: dict[str, Any]) -> "GraphArchitecture":
+        """Rebuild from to_dict's result (JSON turns tuples into lists, which is accepted)."""
+        values = d | {"channels": tuple(d["channels"]), "features": FeatureGraph.from_dict(d["features"]),
+                      "tail": _tail_from_dict(d["tail"])}
+        return GraphArchitecture(**values)
+
+    def describe(self) -> str:
+        """One line for tables: '6ch mixed · C5x64(0) P2(1) C1x32(0) 2+3 · LSTM+LSTM 128'."""
+        return f"{len(self.channels)}ch {self.sensors} · {self.features.describe()} · {self.tail.describe()}"
+
+
+Network = Architecture | GraphArchitecture
+
+
+def network_from_dict(d: dict[str, Any]) -> Network:
+    """Rebuild what either kind's to_dict said. Only networks with branches name their kind, so that files of those
+    without stay as they are."""
+    return GraphArchitecture.from_dict(d) if d.get("kind") == "graph" else Architecture.from_dict(d)
+
+
+def _tail_from_dict(d: dict[str, Any]) -> ConvTail | RecurrentTail:
+    if d["kind"] not in TAILS:
+        raise SearchError(f"There is no tail {d['kind']!r}.", f"Known: {', '.join(TAILS)}.")
+    values = dict(d)
+    if "convs" in values:
+        values["convs"] = tuple(TemporalConv(**c) for c in values["convs"])
+    return TAILS[values["kind"]](**values)
 
 
 def _describe(convs: tuple[TemporalConv, ...]) -> str:
