@@ -20,12 +20,13 @@ the eighth step, the text's number of options (table 3, with layer 8 as a source
 eight steps is 1.06e16, and 23^7 * 24 is 8.17e10, the two sizes that the paper states.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from harembed.errors import SearchError, unknown_name
 
+T = TypeVar("T")
 Vector = tuple[int, int, int, int, int, int]  # index, type, kernel, first source, second source, filters
 
 
@@ -159,6 +160,31 @@ def leaves(graph: FeatureGraph) -> tuple[int, ...]:
     """The numbers of the layers that no layer reads, ascending; the input of a graph without layers."""
     read = {source for layer in graph.layers for source in layer.sources}
     return tuple(i for i in range(len(graph.layers) + 1) if i not in read)
+
+
+def follow(graph: FeatureGraph, x: T, conv: Callable[[int, GraphConv, T], T],
+           pool: Callable[[int, GraphPool, T], T], concat: Callable[[int, list[T]], T]) -> T:
+    """Go through a graph as it is computed, layer by layer; at last, where several leaves are left, concatenate them.
+
+    Everything that computes, quantises, lowers or counts a graph goes this way, each with its own T.
+
+    Parameters
+    ----------
+    x : the input
+    conv, pool, concat : get a layer's number and what its sources made; the leaves are concatenated under the
+        number behind the last layer's
+    """
+    made = [x]
+    for number, layer in enumerate(graph.layers, start=1):
+        inputs = [made[source] for source in layer.sources]
+        if isinstance(layer, GraphConv):
+            made.append(conv(number, layer, inputs[0]))
+        elif isinstance(layer, GraphPool):
+            made.append(pool(number, layer, inputs[0]))
+        else:
+            made.append(concat(number, inputs))
+    ends = [made[i] for i in leaves(graph)]
+    return ends[0] if len(ends) == 1 else concat(len(made), ends)
 
 
 _INPUT, _CONV, _POOL, _CONCAT, _END = range(5)  # types in the paper's vectors

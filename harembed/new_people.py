@@ -15,7 +15,7 @@ from harembed.models import build_model
 from harembed.progress import Tick
 from harembed.search.candidate import derived_seed
 from harembed.search_job import SearchJob
-from harembed.space import Architecture
+from harembed.space import Network
 from harembed.train.augment import Sensors
 from harembed.train.loop import normalise, predict, train
 from harembed.train.metrics import scores
@@ -29,7 +29,7 @@ def shares_people(dataset: Dataset) -> bool:
     return dataset.info.protocol.leaking or bool(dataset.shared_people)
 
 
-def score_new_people(job: SearchJob, arch: Architecture, recipe: Recipe, tick: Tick) -> dict[str, Any]:
+def score_new_people(job: SearchJob, arch: Network, recipe: Recipe, tick: Tick) -> dict[str, Any]:
     """Train the chosen network in float on the dataset's split by subject and test it there.
 
     The recipe is that of the final training. The architecture was chosen on the other split, with recordings of

@@ -29,7 +29,7 @@ from harembed.report.terminal import summary
 from harembed.rundir import RunDir, dump_json, write_atomic
 from harembed.search_job import SearchJob
 from harembed.settings import CompileSettings, RunSettings, stored_settings
-from harembed.space import Architecture
+from harembed.space import Network
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def ledger_networks(folders: Sequence[Path], count: int) -> Iterator[tuple[str, 
     from harembed.export.untrained import untrained_graph
     from harembed.search.candidate import Ledger
 
-    found: dict[str, Architecture] = {}
+    found: dict[str, Network] = {}
     for folder in folders:
         if not RunDir(folder).has("ledger.jsonl"):
             raise RunError(f"{folder} has no ledger.jsonl.", "Name folders of `harembed search`.")

@@ -18,7 +18,7 @@ from harembed.ir.ops.base import Goal
 from harembed.job import Job, Probes
 from harembed.rundir import RunDir
 from harembed.settings import RunSettings
-from harembed.space import Architecture
+from harembed.space import Network, network_from_dict
 
 RANDOM_INPUTS = 200
 RANDOM_SEED = 2024
@@ -75,9 +75,9 @@ class SearchJob(Job):
         return Probes(self.parity_windows.raw, (), random_inputs(self.graph, RANDOM_INPUTS, RANDOM_SEED), 0,
                       RANDOM_SEED)
 
-    def chosen(self) -> Architecture:
+    def chosen(self) -> Network:
         """The network that the search chose."""
-        return Architecture.from_dict(self.run.read_json("search.json")["architecture"])
+        return network_from_dict(self.run.read_json("search.json")["architecture"])
 
     def architecture(self) -> dict[str, Any]:
         chosen = self.chosen()

@@ -88,6 +88,11 @@ class Architecture:
     tail: ConvTail | RecurrentTail
     classes: int
 
+    @property
+    def rows(self) -> int:
+        """How many sequences go through the first stage side by side: one of each sensor channel."""
+        return len(self.channels)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

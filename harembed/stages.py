@@ -27,7 +27,7 @@ from harembed.search.latency import LatencyPredictor
 from harembed.search.result import SearchResult
 from harembed.search.settings import DESK, SearchSettings
 from harembed.search_job import SearchJob
-from harembed.space import Architecture
+from harembed.space import Network
 from harembed.train import qat
 from harembed.train.augment import Sensors
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
@@ -181,7 +181,7 @@ def _tensors(job: SearchJob) -> tuple[Tensor, Tensor]:
     return normalise(train_set.raw, mean, std, tuple(range(len(mean)))), torch.from_numpy(train_set.y)
 
 
-def _sensors(job: SearchJob, arch: Architecture) -> Sensors:
+def _sensors(job: SearchJob, arch: Network) -> Sensors:
     return Sensors(*job.statistics, vectors(job.dataset.info.channels), arch.channels)
 
 
@@ -262,7 +262,7 @@ def _step(job: SearchJob) -> int:
     return max(1, len(job.dataset.train) // NOISE_WINDOWS)
 
 
-def _test(job: SearchJob, arch: Architecture) -> Tensor:
+def _test(job: SearchJob, arch: Network) -> Tensor:
     mean, std = job.statistics
     return normalise(job.dataset.test.raw, mean, std, arch.channels)
 

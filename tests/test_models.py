@@ -6,6 +6,7 @@ import torch
 
 from harembed.data.recording import Channel, vectors
 from harembed.errors import DataError, RunError, SearchError
+from harembed.feature_graph import FeatureGraph, GraphConcat, GraphConv, GraphPool
 from harembed.ir.ops.conv import output_length
 from harembed.models import build_model
 from harembed.nn.attention import SensorAttention, TemporalAggregation, TemporalAttention
@@ -16,6 +17,8 @@ from harembed.space import (
     AttendTail,
     ConvTail,
     DeepConvLstmTail,
+    GraphArchitecture,
+    Network,
     TemporalConv,
     TinyHarTail,
     temporal_length,
@@ -27,17 +30,23 @@ from harembed.train.recipe import Recipe
 
 torch.set_num_threads(1)
 C = TemporalConv
-ARCHITECTURES = {
+ARCHITECTURES: dict[str, Network] = {
     "same": Architecture(32, (0, 1, 2), "same", (C(5, 2, 4), C(3, 1, 6)), ConvTail(8, (C(3, 1, 5),)), 3),
     "valid_odd": Architecture(31, (2, 0), "valid", (C(5, 2, 4), C(1, 1, 3), C(7, 1, 5)), ConvTail(6), 2),
     "one_sensor": Architecture(20, (1,), "same", (C(7, 2, 3), C(5, 2, 3)), ConvTail(4, (C(3, 2, 4),)), 2),
     "tinyhar": Architecture(24, (0, 1, 2, 3), "same", (C(5, 2, 4), C(5, 1, 4)), TinyHarTail(6), 3),
     "deepconvlstm": Architecture(24, (0, 2, 3), "same", (C(5, 2, 4), C(5, 1, 4)), DeepConvLstmTail(6), 3),
     "attend": Architecture(24, (0, 1, 3), "same", (C(5, 2, 4), C(5, 1, 4)), AttendTail(6), 3),
+    # An even kernel, an input beside what was made of it, a pooling of a pooling, leaves of three lengths.
+    "branches": GraphArchitecture(24, (0, 2, 3), FeatureGraph((
+        GraphConv(5, 0, 4), GraphConv(8, 1, 5), GraphPool(2, 0), GraphConcat(2, 3), GraphPool(3, 3),
+        GraphConv(2, 1, 3))), DeepConvLstmTail(6), 3),
+    "branches_shared": GraphArchitecture(20, (1, 3), FeatureGraph((
+        GraphConv(3, 0, 4), GraphPool(3, 1), GraphConv(5, 2, 6), GraphConv(3, 1, 2))), ConvTail(6), 2, "shared"),
 }
 
 
-def waves(n: int, arch: Architecture, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def waves(n: int, arch: Network, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Windows whose class is the number of periods in them, at random phases, with noise."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, arch.classes, n)

@@ -14,24 +14,40 @@ from harembed.export.csource import generate
 from harembed.export.lower import lower
 from harembed.export.oracles import run_tflm
 from harembed.export.tflite import write_tflite
+from harembed.feature_graph import FeatureGraph, GraphConcat, GraphConv, GraphPool
 from harembed.harness.simulate import simulate_board
 from harembed.harness.validate import random_inputs, validate, validate_inputs
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.models import build_model
-from harembed.space import Architecture, AttendTail, ConvTail, DeepConvLstmTail, TemporalConv, TinyHarTail
+from harembed.space import (
+    Architecture,
+    AttendTail,
+    ConvTail,
+    DeepConvLstmTail,
+    GraphArchitecture,
+    Network,
+    TemporalConv,
+    TinyHarTail,
+)
 from harembed.train.loop import normalise
 from harembed.train.qat import calibrate, quantise
 
 C = TemporalConv
 # Odd, pruned filter counts as searches leave them; windows that no stride divides.
-ARCHITECTURES = {
+ARCHITECTURES: dict[str, Network] = {
     "same": Architecture(50, (0, 2, 3), "same", (C(5, 2, 3), C(3, 1, 5), C(7, 2, 7)), ConvTail(11, (C(3, 1, 6),)), 4),
     "valid": Architecture(61, (1, 3), "valid", (C(1, 2, 9), C(7, 2, 4)), ConvTail(13, (C(5, 2, 8), C(1, 1, 3))), 6),
     "one_layer": Architecture(16, (0,), "same", (C(7, 2, 1),), ConvTail(2), 2),
     "tinyhar": Architecture(40, (0, 1, 2, 3), "same", (C(5, 2, 5), C(3, 2, 6)), TinyHarTail(10), 5),
     "deepconvlstm": Architecture(40, (0, 1, 2), "same", (C(5, 2, 5), C(3, 2, 6)), DeepConvLstmTail(10), 5),
     "attend": Architecture(40, (0, 1, 2), "same", (C(5, 2, 5), C(3, 2, 6)), AttendTail(10), 5),
+    "branches": GraphArchitecture(21, (0, 2, 3), FeatureGraph((
+        GraphConv(5, 0, 7), GraphConv(8, 1, 5), GraphPool(2, 0), GraphConcat(2, 3), GraphPool(5, 4),
+        GraphConv(2, 1, 3), GraphConv(3, 3, 2))), DeepConvLstmTail(10), 5),
+    "branches_shared": GraphArchitecture(16, (0, 1, 3), FeatureGraph((
+        GraphConv(3, 0, 5), GraphPool(3, 1), GraphConv(5, 2, 6), GraphConcat(3, 1))), ConvTail(7, (C(3, 2, 4),)), 4,
+        "shared"),
 }
 RAW_CHANNELS = 4
 WINDOWS = 24

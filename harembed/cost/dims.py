@@ -8,11 +8,14 @@ that the cost which a search minimises and the cost of what it finds are one and
 from dataclasses import dataclass
 from typing import Any
 
+from harembed.cost.branches import branch_live_sets
+from harembed.feature_graph import GraphConv
 from harembed.space import (
-    Architecture,
     AttendTail,
     ConvTail,
     DeepConvLstmTail,
+    GraphArchitecture,
+    Network,
     Padding,
     RecurrentTail,
     TemporalConv,
@@ -79,17 +82,39 @@ RECURRENT_DIMS: dict[type[RecurrentTail], type[RecurrentTailDims]] = {
 
 @dataclass(frozen=True)
 class NetDims:
+    """
+    Attributes
+    ----------
+    convs : of the first stage
+    stage_bytes : live bytes of the operators of a first stage with branches; None: it is a chain of `convs`
+    """
+
     convs: tuple[ConvDims, ...]
     tail: ConvTailDims | RecurrentTailDims
+    stage_bytes: tuple[int, ...] | None = None
 
 
-def dims_of(arch: Architecture) -> NetDims:
+def dims_of(arch: Network) -> NetDims:
     """The integer sizes of an architecture."""
-    sensors = len(arch.channels)
-    convs, length, filters = _chain(arch.convs, sensors, arch.window, 1, arch.padding)
+    stage_bytes = None
+    if isinstance(arch, GraphArchitecture):
+        convs, (length, filters) = _branches(arch), arch.joined()
+        stage_bytes = tuple(branch_live_sets(arch))
+    else:
+        convs, length, filters = _chain(arch.convs, arch.rows, arch.window, 1, arch.padding)
+    tail: ConvTailDims | RecurrentTailDims
     if isinstance(arch.tail, ConvTail):
-        return NetDims(convs, _conv_tail(arch.tail, sensors, length, filters, arch.padding, arch.classes))
-    return NetDims(convs, recurrent_dims(arch.tail, sensors, length, filters, arch.tail.hidden, arch.classes))
+        tail = _conv_tail(arch.tail, arch.rows, length, filters, arch.padding, arch.classes)
+    else:
+        tail = recurrent_dims(arch.tail, arch.rows, length, filters, arch.tail.hidden, arch.classes)
+    return NetDims(convs, tail, stage_bytes)
+
+
+def _branches(arch: GraphArchitecture) -> tuple[ConvDims, ...]:
+    """Sizes of a feature graph's convolutions."""
+    made = arch.shapes()
+    return tuple(ConvDims(1, arch.rows, *made[layer.source], arch.rows, *made[number], layer.kernel)
+                 for number, layer in enumerate(arch.features.layers, start=1) if isinstance(layer, GraphConv))
 
 
 def recurrent_dims(tail: RecurrentTail, sensors: Number, length: Number, filters: Number, hidden: Number,

@@ -34,10 +34,12 @@ def live_sets(net: NetDims) -> list[Number]:
     Serves integers and 0-d tensors alike.
     """
     t = net.tail
+    stage = [_conv(c) for c in net.convs] if net.stage_bytes is None else list(net.stage_bytes)
     if isinstance(t, ConvTailDims):
-        return [_conv(c) for c in net.convs] + [t.present * live for live in _conv_tail(t)]
+        return stage + [t.present * live for live in _conv_tail(t)]
     state = t.lstm_layers * LSTM_STATE_BYTES * t.hidden  # survives the inference, so it is live from first to last
-    stage = [c.present * (_conv(c) + t.present * state) for c in net.convs]
+    present = [c.present for c in net.convs] if net.stage_bytes is None else [1] * len(stage)
+    stage = [p * (live + t.present * state) for p, live in zip(present, stage, strict=True)]
     return stage + [t.present * (live + state) for live in _RECURRENT_TAILS[type(t)](t)]
 
 
@@ -64,7 +66,7 @@ def _attention(t: RecurrentTailDims) -> list[Number]:
     scores = t.length * t.sensors * t.sensors
     projection = conv_scratch_bytes(1, t.filters)
     return [
-        x + x,  # transpose
+        x + x * (t.sensors != 1),  # transpose; of one sensor a view
         x + x + projection,  # query
         x + 2 * x + projection,  # key, beside the query
         x + 3 * x + projection,  # value
@@ -102,7 +104,7 @@ def _deepconvlstm_tail(t: RecurrentTailDims) -> list[Number]:
     x = t.sensors * t.length * t.filters
     steps = t.length * t.hidden
     return [
-        x + x,  # transpose
+        x + x * (t.sensors != 1),  # transpose; of one sensor a view
         x,  # reshape (a view)
         x + steps + lstm_scratch_bytes(t.sensors * t.filters, t.hidden),
         *[steps + steps + lstm_scratch_bytes(t.hidden, t.hidden)] * (t.lstm_layers - 1),

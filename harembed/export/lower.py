@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from harembed.errors import GraphError
 from harembed.export.lowering import Lowering, qparams
+from harembed.feature_graph import GraphConv, GraphPool, follow
 from harembed.ir.graph import DType, IntGraph
 from harembed.ir.input_spec import make_input_spec
+from harembed.ir.ops.concatenation import ConcatenationAttrs
 from harembed.ir.ops.conv import Conv2DAttrs, output_length
 from harembed.ir.ops.dense import FullyConnectedAttrs
 from harembed.ir.ops.elementwise import ElementwiseAttrs
@@ -21,7 +23,8 @@ from harembed.ir.ops.gru_chain import INTERMEDIATES, GruAttrs
 from harembed.ir.ops.lstm import LstmAttrs
 from harembed.ir.ops.matmul import BatchMatMulAttrs
 from harembed.ir.ops.mean import MeanAttrs
-from harembed.ir.ops.rearrange import ReshapeAttrs, TransposeAttrs
+from harembed.ir.ops.pool import Pool2DAttrs
+from harembed.ir.ops.rearrange import PadAttrs, ReshapeAttrs, TransposeAttrs
 from harembed.ir.ops.slice import last_step
 from harembed.ir.ops.softmax import SoftmaxAttrs
 from harembed.nn.quant import Quantizer
@@ -31,6 +34,7 @@ from harembed.nn.quant_attention import (
     QuantTemporalAggregation,
     QuantTemporalAttention,
 )
+from harembed.nn.quant_branches import QuantBranches
 from harembed.nn.quant_gru import QuantGru
 from harembed.nn.quant_layers import (
     QuantCentres,
@@ -43,11 +47,11 @@ from harembed.nn.quant_layers import (
     QuantWeight,
 )
 from harembed.nn.quant_lstm import QuantLstm
-from harembed.nn.steps import JoinSensors, LastStep, TimeFirst
-from harembed.space import Architecture
+from harembed.nn.steps import JoinSensors, LastStep, SensorsAsFilters, TimeFirst
+from harembed.space import Network
 
 
-def lower(model: QuantNet, arch: Architecture, mean: np.ndarray, std: np.ndarray, labels: tuple[str, ...],
+def lower(model: QuantNet, arch: Network, mean: np.ndarray, std: np.ndarray, labels: tuple[str, ...],
           name: str) -> IntGraph:
     """Make the integer graph of a quantised network, starting at raw sensor counts.
 
@@ -67,7 +71,8 @@ def lower(model: QuantNet, arch: Architecture, mean: np.ndarray, std: np.ndarray
                          f"{arch.classes} classes over channels {arch.channels}.")
     sensors, window = len(arch.channels), arch.window
     low = Lowering(name)
-    current = low.input(model.input, (1, sensors, window, 1))
+    mixed = model.input.layout == "sensors_last"
+    current = low.input(model.input, (1, 1, window, sensors) if mixed else (1, sensors, window, 1))
     for layer_name, layer in model.layers.named_children():
         if type(layer) not in LOWERINGS:
             raise GraphError(f"Layer {layer_name!r} ({type(layer).__name__}) has no lowering into the integer graph.",
@@ -76,8 +81,8 @@ def lower(model: QuantNet, arch: Architecture, mean: np.ndarray, std: np.ndarray
                              "harembed.export.tflite_import.read_tflite.")
         current = LOWERINGS[type(layer)](low, layer, current)
     first = low.graph.tensors["input"]
-    spec = make_input_spec(mean, std, first.scale, first.zero_point, window, list(arch.channels), stride_time=1,
-                           stride_channel=window)
+    spec = make_input_spec(mean, std, first.scale, first.zero_point, window, list(arch.channels),
+                           stride_time=sensors if mixed else 1, stride_channel=1 if mixed else window)
     return low.graph.build(["input"], [current], spec, labels)
 
 
@@ -136,26 +141,61 @@ def lower_sensor_fusion(low: Lowering, layer: QuantSensorFusion, source: str) ->
     return join_sensors(low, wide, f"{layer.out.name}.steps")
 
 
-def time_first(low: Lowering, source: str, name: str) -> str:
-    """[1, S, T, F] to [1, T, S, F]."""
+def lower_branches(low: Lowering, layer: QuantBranches, source: str) -> str:
+    """Layer by layer in the graph's order; [1, S, T, F] stays [1, S, T, F]."""
+    def conv(number: int, of: GraphConv, x: str) -> str:
+        return lower_conv(low, layer.conv(number), x)
+
+    def pool(number: int, of: GraphPool, x: str) -> str:
+        _, s, t, f = low.shape(x)
+        attrs = Pool2DAttrs((1, of.width), (1, of.width))
+        return low.move("max_pool_2d", [x], f"{layer.name}.{number}", (1, s, t // of.width, f), attrs)
+
+    def concat(number: int, parts: list[str]) -> str:
+        name = layer.name if number > len(layer.graph.layers) else f"{layer.name}.{number}"
+        longest = max(low.shape(part)[2] for part in parts)
+        padded = [pad_time(low, part, longest, f"{name}.padded{i}") for i, part in enumerate(parts)]
+        shape = (1, low.shape(parts[0])[1], longest, sum(low.shape(part)[3] for part in parts))
+        return low.move("concatenation", padded, name, shape, ConcatenationAttrs(3))
+
+    return follow(layer.graph, source, conv, pool, concat)
+
+
+def pad_time(low: Lowering, source: str, length: int, name: str) -> str:
+    """[1, S, T, F] to [1, S, length, F] with zeros behind; what is as long already stays."""
     _, s, t, f = low.shape(source)
-    return low.move("transpose", source, name, (1, t, s, f), TransposeAttrs((0, 2, 1, 3)))
+    if t == length:
+        return source
+    return low.move("pad", [source], name, (1, s, length, f), PadAttrs((0, 0, 0, 0), (0, 0, length - t, 0)))
+
+
+def time_first(low: Lowering, source: str, name: str) -> str:
+    """[1, S, T, F] to [1, T, S, F]; of one sensor, that moves nothing."""
+    _, s, t, f = low.shape(source)
+    if s == 1:
+        return low.move("reshape", [source], name, (1, t, 1, f), ReshapeAttrs((1, t, 1, f)))
+    return low.move("transpose", [source], name, (1, t, s, f), TransposeAttrs((0, 2, 1, 3)))
 
 
 def join_sensors(low: Lowering, source: str, name: str) -> str:
     """[1, T, S, F] to [1, T, S * F]."""
     _, t, s, f = low.shape(source)
-    return low.move("reshape", source, name, (1, t, s * f), ReshapeAttrs((1, t, s * f)))
+    return low.move("reshape", [source], name, (1, t, s * f), ReshapeAttrs((1, t, s * f)))
 
 
 def take_last_step(low: Lowering, source: str, name: str) -> str:
     """[1, T, H] to [1, H]."""
     shape = low.shape(source)
-    return low.move("strided_slice", source, name, (1, shape[2]), last_step(shape))
+    return low.move("strided_slice", [source], name, (1, shape[2]), last_step(shape))
+
+
+def as_it_is(low: Lowering, source: str, name: str) -> str:
+    """The graph's input has its sensors in the last axis already."""
+    return source
 
 
 MOVES: dict[type[nn.Module], Callable[[Lowering, str, str], str]] = {
-    TimeFirst: time_first, JoinSensors: join_sensors, LastStep: take_last_step}
+    SensorsAsFilters: as_it_is, TimeFirst: time_first, JoinSensors: join_sensors, LastStep: take_last_step}
 
 
 def lower_moved(low: Lowering, layer: QuantMoved, source: str) -> str:
@@ -191,7 +231,7 @@ def lower_gru(low: Lowering, layer: QuantGru, source: str) -> str:
 def weighted_sum(low: Lowering, source: str, scores: str, softmax: Quantizer, out: Quantizer) -> str:
     """[1, T, H] and a score for every step [1, T, 1] to the weighted sum over time [1, 1, H]."""
     _, t, h = low.shape(source)
-    row = low.move("reshape", scores, f"{scores}.row", (1, 1, t), ReshapeAttrs((1, 1, t)))
+    row = low.move("reshape", [scores], f"{scores}.row", (1, 1, t), ReshapeAttrs((1, 1, t)))
     weights = low.node("softmax", [row], softmax, (1, 1, t), SoftmaxAttrs())
     return low.node("batch_matmul", [weights, source], out, (1, 1, h), BatchMatMulAttrs())
 
@@ -199,7 +239,7 @@ def weighted_sum(low: Lowering, source: str, scores: str, softmax: Quantizer, ou
 def flatten(low: Lowering, source: str, name: str) -> str:
     """[1, 1, H] to [1, H]."""
     shape = (1, low.shape(source)[2])
-    return low.move("reshape", source, name, shape, ReshapeAttrs(shape))
+    return low.move("reshape", [source], name, shape, ReshapeAttrs(shape))
 
 
 def lower_temporal_attention(low: Lowering, layer: QuantTemporalAttention, source: str) -> str:
@@ -224,6 +264,7 @@ def lower_temporal_aggregation(low: Lowering, layer: QuantTemporalAggregation, s
 # A quantised layer to what it becomes. A new layer is one line.
 LOWERINGS: dict[type[nn.Module], Callable[[Lowering, Any, str], str]] = {
     QuantConv: lower_conv,
+    QuantBranches: lower_branches,
     QuantMean: lower_mean,
     QuantDense: lower_dense,
     QuantDropout: lower_nothing,

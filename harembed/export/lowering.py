@@ -49,10 +49,10 @@ class Lowering:
         self.graph.node(op, inputs, [out.name], attrs, out.name)
         return out.name
 
-    def move(self, op: str, source: str, name: str, shape: Sequence[int], attrs: Any) -> str:
-        """Emit an operation that only moves values: the output is quantised as its input."""
-        self.graph.tensor(name, shape, qparams=self.graph.tensors[source].qparams)
-        self.graph.node(op, [source], [name], attrs, name)
+    def move(self, op: str, sources: Sequence[str], name: str, shape: Sequence[int], attrs: Any) -> str:
+        """Emit an operation that only moves values: the output is quantised as its inputs."""
+        self.graph.tensor(name, shape, qparams=self.graph.tensors[sources[0]].qparams)
+        self.graph.node(op, sources, [name], attrs, name)
         return name
 
     def weight(self, kernel: QuantWeight, input_scale: Tensor, prefix: str,

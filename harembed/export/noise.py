@@ -8,7 +8,7 @@ from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.nn.quant import Mode, Quantizer, set_mode
 from harembed.nn.quant_layers import QuantNet
-from harembed.space import Architecture
+from harembed.space import Network
 from harembed.train.loop import normalise
 
 COLLAPSED_DB = 10.0  # below, noise holds a tenth of the signal's power
@@ -27,7 +27,7 @@ class LayerNoise:
 
 
 def quantisation_noise(model: QuantNet, graph: IntGraph, raw: np.ndarray, mean: np.ndarray, std: np.ndarray,
-                       arch: Architecture) -> list[LayerNoise]:
+                       arch: Network) -> list[LayerNoise]:
     """Compare every activation of the integer graph with the same network's, quantisers off.
 
     The ratio is 10 log10(sum(f^2) / sum((f - d)^2)) in dB, with f the float activation of `model` in Mode.FLOAT

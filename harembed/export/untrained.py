@@ -7,7 +7,7 @@ import torch
 from harembed.export.lower import lower
 from harembed.ir.graph import IntGraph
 from harembed.models import build_model
-from harembed.space import Architecture
+from harembed.space import Network
 from harembed.train import qat
 
 _SEED = 0
@@ -16,7 +16,7 @@ _GAMMA = 0.5
 _COUNTS = 1000.0  # deviation of the raw samples that the graph expects
 
 
-def untrained_graph(arch: Architecture) -> IntGraph:
+def untrained_graph(arch: Network) -> IntGraph:
     """Build, calibrate on noise and lower; the same every time, and PyTorch's generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)

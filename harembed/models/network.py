@@ -1,5 +1,5 @@
-"""A searchable first stage (Zhou et al., "NAS meets pruning") with the tail of a published network behind it, or with
-the cheaper convolutional one.
+"""A searchable first stage, a chain (Zhou et al., "NAS meets pruning") or with branches (Pellatt and Roggen), and
+behind it the tail of a published network, or the cheaper convolutional one.
 
 Input of every model: [N, 1, S, T] float, S the sensor channels that the architecture keeps, T its window, each
 channel normalised to mean 0 and deviation 1. Output: logits [N, classes].
@@ -13,16 +13,18 @@ from torch import nn
 
 from harembed.errors import SearchError
 from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation, TemporalAttention
+from harembed.nn.branches import Branches
 from harembed.nn.centres import Centres
 from harembed.nn.gru import Gru
 from harembed.nn.lstm import Lstm
-from harembed.nn.steps import JoinSensors, LastStep, TimeFirst
+from harembed.nn.steps import JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.space import (
-    Architecture,
     AttendTail,
     ConvTail,
     DeepConvLstmTail,
+    GraphArchitecture,
+    Network,
     Padding,
     RecurrentTail,
     TemporalConv,
@@ -51,30 +53,30 @@ def add_convs(layers: Layers, prefix: str, convs: tuple[TemporalConv, ...], filt
     return filters, length
 
 
-def add_conv_tail(layers: Layers, arch: Architecture, tail: ConvTail, filters: int, length: int) -> None:
+def add_conv_tail(layers: Layers, arch: Network, tail: ConvTail, filters: int, length: int) -> None:
     """Fuse sensors, convolve over time, average, classify."""
-    layers["fusion"] = ConvNorm(filters, tail.fusion, (len(arch.channels), 1))
+    layers["fusion"] = ConvNorm(filters, tail.fusion, (arch.rows, 1))
     filters, _ = add_convs(layers, "tail", tail.convs, tail.fusion, length, arch.padding)
     layers["mean"] = MeanOverTime()
     layers["dropout"] = nn.Dropout(0.0)
     layers["classifier"] = nn.Linear(filters, arch.classes)
 
 
-def add_tinyhar_tail(layers: Layers, arch: Architecture, tail: TinyHarTail, filters: int) -> None:
+def add_tinyhar_tail(layers: Layers, arch: Network, tail: TinyHarTail, filters: int) -> None:
     """Attention across sensors, fusion, LSTM, weighted aggregation over time, classification."""
     layers["attention"] = SensorAttention(filters)
     layers["dropout"] = nn.Dropout(0.0)
-    layers["fusion"] = SensorFusion(len(arch.channels), filters, tail.hidden)
+    layers["fusion"] = SensorFusion(arch.rows, filters, tail.hidden)
     layers["lstm"] = Lstm(tail.hidden, tail.hidden)
     layers["aggregation"] = TemporalAggregation(tail.hidden)
     layers["classifier"] = nn.Linear(tail.hidden, arch.classes)
 
 
-def add_deepconvlstm_tail(layers: Layers, arch: Architecture, tail: DeepConvLstmTail, filters: int) -> None:
+def add_deepconvlstm_tail(layers: Layers, arch: Network, tail: DeepConvLstmTail, filters: int) -> None:
     """Sensors side by side, LSTM layers, last step, classification."""
     layers["steps"] = TimeFirst()
     layers["joined"] = JoinSensors()
-    inputs = len(arch.channels) * filters
+    inputs = arch.rows * filters
     for i in range(tail.layers):
         layers[f"lstm{i}"] = Lstm(inputs if i == 0 else tail.hidden, tail.hidden)
     layers["last"] = LastStep()
@@ -82,11 +84,11 @@ def add_deepconvlstm_tail(layers: Layers, arch: Architecture, tail: DeepConvLstm
     layers["classifier"] = nn.Linear(tail.hidden, arch.classes)
 
 
-def add_attend_tail(layers: Layers, arch: Architecture, tail: AttendTail, filters: int) -> None:
+def add_attend_tail(layers: Layers, arch: Network, tail: AttendTail, filters: int) -> None:
     """Attention across sensors, two GRU layers, attention over time, classification."""
     layers["attention"] = SensorAttention(filters)
     layers["joined"] = JoinSensors()
-    layers["gru0"] = Gru(len(arch.channels) * filters, tail.hidden)
+    layers["gru0"] = Gru(arch.rows * filters, tail.hidden)
     layers["gru1"] = Gru(tail.hidden, tail.hidden)
     layers["temporal"] = TemporalAttention(tail.hidden)
     layers["centres"] = Centres(arch.classes, tail.hidden)
@@ -94,14 +96,26 @@ def add_attend_tail(layers: Layers, arch: Architecture, tail: AttendTail, filter
     layers["classifier"] = nn.Linear(tail.hidden, arch.classes)
 
 
-RECURRENT: dict[type[RecurrentTail], Callable[[Layers, Architecture, Any, int], None]] = {
+RECURRENT: dict[type[RecurrentTail], Callable[[Layers, Network, Any, int], None]] = {
     TinyHarTail: add_tinyhar_tail, DeepConvLstmTail: add_deepconvlstm_tail, AttendTail: add_attend_tail}
 
 
-def build_network(arch: Architecture) -> nn.Sequential:
+def add_branches(layers: Layers, arch: GraphArchitecture) -> tuple[int, int]:
+    """Append a feature graph; returns (filters, samples) behind it."""
+    if arch.sensors == "mixed":
+        layers["mixed"] = SensorsAsFilters()
+    layers["features"] = Branches(arch.features, arch.shapes())
+    joined = arch.joined()
+    return joined.filters, joined.samples
+
+
+def build_network(arch: Network) -> nn.Sequential:
     """A chain of named layers; dropout is 0 until a training recipe sets it."""
     layers: Layers = OrderedDict()
-    filters, length = add_convs(layers, "conv", arch.convs, 1, arch.window, arch.padding)
+    if isinstance(arch, GraphArchitecture):
+        filters, length = add_branches(layers, arch)
+    else:
+        filters, length = add_convs(layers, "conv", arch.convs, 1, arch.window, arch.padding)
     if isinstance(arch.tail, ConvTail):
         add_conv_tail(layers, arch, arch.tail, filters, length)
     else:

@@ -12,6 +12,7 @@ CALIBRATE  as FLOAT, while every quantiser collects what it sees
 INT8       fake-quantised, for training and for evaluation
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -19,6 +20,11 @@ import torch
 from torch import Tensor, nn
 
 _SAMPLES = 200  # values of each window that a quantiser keeps of one call to choose its range from
+
+
+# Axes here to those of the integer graph: of a convolution's [N, F, S, T], and of an input [N, 1, S, T] whose sensors
+# are filters; "same" is the same, but for axes of length 1.
+LAYOUTS = {"nfst": (0, 2, 3, 1), "sensors_last": (0, 1, 3, 2), "same": None}
 
 
 class Mode(StrEnum):
@@ -41,8 +47,7 @@ class Quantizer(Switched):
     Parameters
     ----------
     name : of the tensor in the integer graph
-    layout : how the axes here become those of the integer graph, behind the batch: "nfst" [N, F, S, T] is
-        [1, S, T, F] there; "same" is the same, but for axes of length 1
+    layout : how the axes here become those of the integer graph; one of LAYOUTS
     fixed : (scale, zero_point) that TFLite prescribes, or None: chosen by calibration
     bits : 8 or 16; 16 is symmetric with a power of two as scale (an LSTM's cell)
     """
@@ -56,6 +61,7 @@ class Quantizer(Switched):
         self.name, self.layout, self.fixed, self.bits = name, layout, fixed is not None, bits
         self.tap: Tensor | None = None  # the last value seen, where `record` is set
         self.record = False
+        self.sharing: list[Quantizer] = [self]  # who has the same range; see share_range
         self._seen: list[Tensor] = []
         scale, zero_point = fixed or (float("nan"), 0)  # not a number until calibrated
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
@@ -81,12 +87,17 @@ class Quantizer(Switched):
             self.tap = x.detach()
         return x
 
+    def in_graph(self, x: Tensor) -> Tensor:
+        """A value of this tensor with the axes of the integer graph."""
+        order = LAYOUTS[self.layout]
+        return x if order is None else x.permute(order)
+
     def choose_range(self) -> None:
-        """Set scale and zero point from all that was seen since the last time."""
-        if self.fixed or not self._seen:
+        """Set scale and zero point from all that was seen since the last time, by whomever shares them."""
+        seen = [values for q in self.sharing for values in q._seen]
+        if self.fixed or not seen:
             return
-        values = torch.cat(self._seen, 1)
-        self._seen = []
+        values = torch.cat(seen, 1)
         if self.bits == 16:
             largest = max(float(values.abs().max()), 2.0**-15)
             # A little room: 16 bits are plenty, and a cell that saturates forgets.
@@ -94,8 +105,10 @@ class Quantizer(Switched):
             scale, zero_point = 2.0 ** max(power, -15), 0
         else:
             scale, zero_point = best_int8_range(values)
-        self.scale.fill_(scale)
-        self.zero_point.fill_(zero_point)
+        for q in self.sharing:
+            q.scale.fill_(scale)
+            q.zero_point.fill_(zero_point)
+            q._seen = []
 
 
 class Signal(NamedTuple):
@@ -201,6 +214,15 @@ def integer_bias(bias: Tensor, scales: Tensor, input_scale: Tensor) -> Tensor:
     """The int32 numbers behind fake_quantise_bias."""
     step = (scales * input_scale).repeat_interleave(len(bias) // len(scales))
     return (bias.detach() / step).round().to(torch.int32)
+
+
+def share_range(parts: Sequence[Quantizer]) -> None:
+    """From the next choice of ranges on, let tensors, and all that share with one of them already, have one range."""
+    if all(part.sharing is parts[0].sharing for part in parts):
+        return
+    together = list(dict.fromkeys(q for part in parts for q in part.sharing))
+    for q in together:
+        q.sharing = together
 
 
 def set_mode(model: nn.Module, mode: Mode) -> None:

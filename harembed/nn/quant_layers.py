@@ -155,9 +155,10 @@ class QuantNet(nn.Module):
 
     count: Tensor
 
-    def __init__(self, layers: "OrderedDict[str, nn.Module]", count: Tensor | None = None) -> None:
+    def __init__(self, layers: "OrderedDict[str, nn.Module]", count: Tensor | None = None,
+                 layout: str = "nfst") -> None:
         super().__init__()
-        self.input = Quantizer("input", "nfst")
+        self.input = Quantizer("input", layout)
         self.layers = nn.Sequential(layers)
         self.register_buffer("count", torch.empty(0) if count is None else count)
 
@@ -175,8 +176,7 @@ class QuantNet(nn.Module):
         self(x)
         for q in found:
             q.record = False
-        values = {q.name: q.tap.permute(0, 2, 3, 1) if q.layout == "nfst" else q.tap
-                  for q in found if q.tap is not None}
+        values = {q.name: q.in_graph(q.tap) for q in found if q.tap is not None}
         for q in found:
             q.tap = None
         return values

@@ -1,6 +1,15 @@
-"""Layers between convolutions and recurrence: they move values and compute none."""
+"""Layers in front of and behind convolutions: they move values and compute none."""
 
 from torch import Tensor, nn
+
+
+class SensorsAsFilters(nn.Module):
+    """[N, 1, S, T] to [N, S, 1, T]: behind it, a convolution over time sees all sensors.
+
+    The first layer of a network, if at all; the integer graph gets its input in this order."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.transpose(1, 2)
 
 
 class TimeFirst(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from harembed.errors import RunError
 from harembed.rundir import RunDir
-from harembed.space import Architecture
+from harembed.space import Network, network_from_dict
 
 Provenance = Literal["measured", "simulated", "estimated"]
 
@@ -50,7 +50,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Candidate:
-    architecture: Architecture
+    architecture: Network
     scores: Scores
     origin: dict[str, Any] = field(default_factory=dict)  # where the search found it
 
@@ -67,10 +67,10 @@ class Candidate:
         values: dict[str, Any] = {
             name: tuple(Figure(**f) for f in value) if name in ("macro_f1", "final_f1") else Figure(**value)
             for name, value in d["scores"].items()}
-        return Candidate(Architecture.from_dict(d["architecture"]), Scores(**values), d["origin"])
+        return Candidate(network_from_dict(d["architecture"]), Scores(**values), d["origin"])
 
 
-def architecture_id(arch: Architecture) -> str:
+def architecture_id(arch: Network) -> str:
     """12 hex digits, the same on every machine."""
     return hashlib.sha256(json.dumps(arch.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
 

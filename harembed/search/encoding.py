@@ -16,6 +16,8 @@ from harembed.space import (
     Architecture,
     ConvTail,
     DeepConvLstmTail,
+    GraphArchitecture,
+    Network,
     Padding,
     RecurrentTail,
     TemporalConv,
@@ -102,9 +104,11 @@ class Encoding:
             length = shorter
         return Architecture(self.window, channels, padding, convs, tail, self.classes)
 
-    def encode(self, arch: Architecture) -> dict[str, Value] | None:
-        """Values that decode to this network; None if it is outside the space. Choices that it does not make are
-        made like its neighbouring ones, so that a child which makes them is like its parent."""
+    def encode(self, arch: Network) -> dict[str, Value] | None:
+        """Values that decode to this network; None if it is outside the space, as all with branches are. Choices that
+        it does not make are made like its neighbouring ones, so that a child which makes them is like its parent."""
+        if isinstance(arch, GraphArchitecture):
+            return None
         tail = arch.tail
         width = tail.fusion if isinstance(tail, ConvTail) else tail.hidden
         behind = tail.convs if isinstance(tail, ConvTail) else ()

@@ -10,7 +10,7 @@ from harembed.cost.macs import total_macs
 from harembed.export.untrained import untrained_graph
 from harembed.ir.ops.base import Goal
 from harembed.search.newcomers import draw
-from harembed.space import Architecture
+from harembed.space import Network
 
 _DRAWS = 32  # networks that say what a MAC costs on average
 
@@ -28,10 +28,10 @@ class LatencyPredictor:
         self.model, self.goal = model, goal
         self._cycles = lru_cache(maxsize=None)(self._predict)
 
-    def _predict(self, arch: Architecture) -> float:
+    def _predict(self, arch: Network) -> float:
         return self.model.predict(untrained_graph(arch), self.goal).cycles
 
-    def latency_us(self, arch: Architecture) -> float:
+    def latency_us(self, arch: Network) -> float:
         """Of one inference, estimated."""
         return self._cycles(arch) / self.model.clock_hz * 1e6
 

@@ -18,7 +18,7 @@ from harembed.models import build_model
 from harembed.search.candidate import Candidate, Figure, Ledger, Scores, derived_seed
 from harembed.search.executor import Map
 from harembed.search.settings import SearchSettings
-from harembed.space import Architecture
+from harembed.space import Network
 from harembed.train.augment import Sensors
 from harembed.train.loop import normalise, predict, train
 from harembed.train.metrics import scores as classification_scores
@@ -52,7 +52,7 @@ def make_fold(train_part: Windows, held: Windows, vectors: Vectors) -> Fold:
                 normalise(held.raw, mean, std, channels), held.y, Sensors(mean, std, vectors))
 
 
-def cost_scores(arch: Architecture, settings: SearchSettings) -> Scores:
+def cost_scores(arch: Network, settings: SearchSettings) -> Scores:
     """What formulas say of an architecture; no macro F1 yet."""
     dims = dims_of(arch)
     macs = total_macs(dims)
@@ -88,7 +88,7 @@ def _too_large(scores: Scores, settings: SearchSettings) -> list[str]:
     return found
 
 
-def train_and_score(folds: list[Fold], arch: Architecture, fold: int, recipe: Recipe, seed: int) -> float:
+def train_and_score(folds: list[Fold], arch: Network, fold: int, recipe: Recipe, seed: int) -> float:
     """Macro F1 on the held-out subjects of a fold, of a network trained from scratch on the others."""
     kept, data = list(arch.channels), folds[fold]
     with torch.random.fork_rng(devices=[]):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from harembed.space import Architecture, Padding
+from harembed.space import Network, Padding
 from harembed.train.recipe import Recipe
 
 
@@ -57,7 +57,7 @@ class SearchSettings:
     macs: int = 200_000  # multiply-accumulates of one inference
     flash_bytes: int | None = None  # constants of the network; None is no limit
     latency_us: float | None = None  # estimated; None is no limit
-    predict_us: Callable[[Architecture], float] | None = None  # latency of a candidate; None: through macs
+    predict_us: Callable[[Network], float] | None = None  # latency of a candidate; None: through macs
     cycles_per_mac: float = 5.0  # through macs; of small convolutions on a Cortex-M33, estimated
     clock_hz: int = 110_000_000
     vectors: tuple[tuple[int, int, int], ...] = ()  # channels that are x, y, z of one vector; for augmentation

@@ -34,6 +34,7 @@ from harembed.search.score import cost_scores, make_fold, violations
 from harembed.search.select import best_first
 from harembed.search.settings import SearchSettings
 from harembed.search.vary import vary
+from harembed.space import Architecture
 from harembed.train.loop import state_from_bytes, state_to_bytes
 from harembed.train.one_thread import one_thread
 
@@ -172,6 +173,7 @@ def _children(contest: Contest, field: list[Candidate], known: set[str], generat
     children: list[Candidate] = []
     for _ in range(100 * s.children):  # most tries are repetitions or too large; a corner may have no neighbour
         parent = rng.choice(parents)
+        assert isinstance(parent.architecture, Architecture)  # neither the super-net nor chance makes branches here
         arch = vary(parent.architecture, rng, contest.shape[1])
         if arch is None or architecture_id(arch) in known:
             continue

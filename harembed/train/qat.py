@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from harembed.errors import GraphError
 from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation, TemporalAttention
+from harembed.nn.branches import Branches
 from harembed.nn.centres import Centres
 from harembed.nn.gru import Gru
 from harembed.nn.lstm import Lstm
@@ -27,6 +28,7 @@ from harembed.nn.quant_attention import (
     QuantTemporalAggregation,
     QuantTemporalAttention,
 )
+from harembed.nn.quant_branches import QuantBranches
 from harembed.nn.quant_gru import QuantGru
 from harembed.nn.quant_layers import (
     QuantCentres,
@@ -38,7 +40,7 @@ from harembed.nn.quant_layers import (
     QuantNet,
 )
 from harembed.nn.quant_lstm import QuantLstm
-from harembed.nn.steps import JoinSensors, LastStep, TimeFirst
+from harembed.nn.steps import JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.train.augment import Sensors
 from harembed.train.loop import History, State, train
@@ -47,6 +49,8 @@ from harembed.train.recipe import Recipe
 # A layer of a floating-point network to its quantised twin, given its name. A new layer is one line.
 TWINS: dict[type[nn.Module], Callable[[Any, str], nn.Module]] = {
     ConvNorm: QuantConv.from_float,
+    SensorsAsFilters: QuantMoved,
+    Branches: QuantBranches,
     MeanOverTime: lambda layer, name: QuantMean(name),
     nn.Linear: QuantDense,
     nn.Dropout: lambda layer, name: QuantDropout(layer.p),
@@ -88,7 +92,8 @@ def quantise(model: nn.Sequential, std: np.ndarray | None = None) -> QuantNet:
                              "harembed.export.tflite_import.read_tflite.")
         layers[name] = TWINS[type(layer)](layer, name)
     count = None if std is None else torch.from_numpy(1.0 / np.asarray(std, np.float64)).float()
-    return QuantNet(layers, count).eval()
+    mixed = isinstance(next(iter(model)), SensorsAsFilters)
+    return QuantNet(layers, count, "sensors_last" if mixed else "nfst").eval()
 
 
 @torch.no_grad()
