@@ -1,5 +1,7 @@
 """What costs say before a network exists, held against the integer graph that lowering makes of it."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,28 @@ from harembed.cost.live_sets import live_sets, peak_bytes
 from harembed.cost.macs import parameters, total_macs
 from harembed.cost.memory import plan_memory
 from harembed.export.lower import lower
+from harembed.feature_graph import (
+    DEEP_CONV_LSTM,
+    FeatureGraph,
+    GraphConcat,
+    GraphConv,
+    GraphLayer,
+    GraphPool,
+    LayerShape,
+    next_shape,
+)
 from harembed.ir.ops import OPS
 from harembed.models import build_model
-from harembed.space import Architecture, AttendTail, ConvTail, DeepConvLstmTail, TemporalConv, TinyHarTail
+from harembed.space import (
+    Architecture,
+    AttendTail,
+    ConvTail,
+    DeepConvLstmTail,
+    GraphArchitecture,
+    Network,
+    TemporalConv,
+    TinyHarTail,
+)
 from harembed.train.qat import calibrate, quantise
 
 
@@ -20,7 +41,28 @@ def conv(*layers: tuple[int, int, int]) -> tuple[TemporalConv, ...]:
     return tuple(TemporalConv(*c) for c in layers)
 
 
-ARCHITECTURES = {
+def random_branches(seed: int) -> GraphArchitecture:
+    """Six layers of any kind, each reading any before it; mixed or shared sensors, any tail."""
+    rng = random.Random(seed)
+    sensors, channels = rng.choice(("mixed", "shared")), tuple(range(rng.randint(1, 4)))
+    layers: list[GraphLayer] = []
+    made = [LayerShape(21, len(channels) if sensors == "mixed" else 1)]
+    while len(layers) < 6:
+        n = len(made)
+        layer = rng.choice((GraphConv(rng.choice((1, 2, 3, 5, 8)), rng.randrange(n), rng.randint(1, 6)),
+                            GraphPool(rng.choice((2, 3, 5)), rng.randrange(n)),
+                            GraphConcat(rng.randrange(n), rng.randrange(n))))
+        shape = next_shape(layer, made)
+        if not isinstance(shape, str):
+            layers.append(layer)
+            made.append(shape)
+    tail = rng.choice((DeepConvLstmTail(6), DeepConvLstmTail(5, 1), ConvTail(7, conv((3, 1, 4))), TinyHarTail(6),
+                       AttendTail(5)))
+    return GraphArchitecture(21, channels, FeatureGraph(tuple(layers)), tail, 3, "mixed" if sensors == "mixed"
+                             else "shared")
+
+
+ARCHITECTURES: dict[str, Network] = {
     "small": Architecture(32, (0, 2), "same", conv((5, 2, 3)), ConvTail(4), 3),
     "valid_odd": Architecture(51, (0, 1, 3), "valid", conv((7, 2, 5), (3, 1, 2), (1, 2, 7)),
                               ConvTail(9, conv((3, 1, 11), (1, 1, 2))), 5),
@@ -34,6 +76,10 @@ ARCHITECTURES = {
     "deepconvlstm_one": Architecture(30, (0, 1), "valid", conv((5, 2, 3)), DeepConvLstmTail(23, 1), 6),
     "attend": Architecture(40, (0, 1, 2), "same", conv((5, 2, 4), (5, 2, 6)), AttendTail(10), 4),
     "attend_wide": Architecture(30, (0, 1), "valid", conv((5, 2, 3)), AttendTail(23), 6),
+    "deepconvlstm_one_sensor": Architecture(20, (1,), "same", conv((5, 1, 3)), DeepConvLstmTail(6), 4),
+    "branches_none": GraphArchitecture(16, (0, 1), FeatureGraph(()), DeepConvLstmTail(6), 4),
+    "branches_chain": GraphArchitecture(16, (0, 1, 2), DEEP_CONV_LSTM, DeepConvLstmTail(6), 4),
+    **{f"branches_random{seed}": random_branches(seed) for seed in range(10)},
 }
 
 
