@@ -1,9 +1,9 @@
 """Feature extractors with branches: the search space of Pellatt and Roggen (Frontiers in Computer Science 2022).
 
 A graph is a list of layers; each reads the input (layer 0) or layers made before it (section 3.1.1, table 3). What
-the paper leaves open, the counts of operations in its table 6 decide: with the rules below, a linear layer and two
-LSTM layers of 128 behind, and counted as the ptflops tool counts (multiply-accumulates, biases, activations),
-DeepConvLSTM has 5.30 M (the paper: 5.3 M), MaxFF 44.39 M (44.4 M) and MaxWide 38.57 M (38.6 M).
+the paper leaves open, the counts of operations in its table 6 decide. With the rules below, two LSTM layers of 128
+behind, sensor channels as the filters of the input, and counted as the ptflops tool counts (multiply-accumulates,
+biases, activations), DeepConvLSTM has 5.32 M (the paper: 5.3 M), MaxFF 44.40 M (44.4 M), MaxWide 38.58 M (38.6 M).
 
 - Convolutions pad with zeros and keep the length: MaxFF, eight convolutions of 5 in a row, does not fit into the
   paper's window of 16 samples otherwise.
@@ -13,11 +13,13 @@ DeepConvLSTM has 5.30 M (the paper: 5.3 M), MaxFF 44.39 M (44.4 M) and MaxWide 3
 - Max pooling has a stride of its width and drops an incomplete last group.
 
 One departure: the authors pad kernel // 2 zeros at both ends, so an even kernel makes a sequence one sample longer
-(their best network is 47.19 M so counted, the paper says 47.2 M); here every convolution keeps the length, as TFLite
-pads (44.58 M). How many networks there are: at step i the paper's controller chooses among 20 convolutions and 3
-poolings of i sources, the i (i - 1) ordered pairs of different layers to concatenate, and the end. These are 241 at
-the eighth step, the text's number of options (table 3, with layer 8 as a source, counts more), their product over
-eight steps is 1.06e16, and 23^7 * 24 is 8.17e10, the two sizes that the paper states.
+(their best network is 47.20 M so counted, the paper says 47.2 M); here every convolution keeps the length, as TFLite
+pads (44.59 M).
+
+How many networks there are: at step i the paper's controller chooses among 20 convolutions and 3 poolings of i
+sources, the i (i - 1) ordered pairs of different layers to concatenate, and the end. At the eighth step these are
+241, the text's number of options (table 3, with layer 8 as a source, counts more); their product over eight steps is
+1.06e16, and 23^7 * 24 is 8.17e10, the two sizes that the paper states.
 """
 
 from collections.abc import Callable, Sequence

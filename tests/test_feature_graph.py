@@ -67,7 +67,8 @@ def test_macs_are_those_of_table_6(graph: FeatureGraph, published: float) -> Non
 
 
 def test_shapes() -> None:
-    graph = FeatureGraph((GraphConv(8, 0, 4), GraphPool(3, 1), GraphPool(5, 2), GraphConcat(3, 0), GraphConv(2, 3, 7)))
+    graph = FeatureGraph((
+        GraphConv(8, 0, 4), GraphPool(3, 1), GraphPool(5, 2), GraphConcat(3, 0), GraphConv(2, 3, 7)))
     assert shapes(graph, 17, 2) == ((17, 2), (17, 4), (5, 4), (1, 4), (17, 6), (1, 7))
     arch = GraphArchitecture(17, (0, 5), graph, DeepConvLstmTail(8), 3)
     assert leaves(graph) == (4, 5)
@@ -100,12 +101,13 @@ def test_vectors_that_are_no_graph_are_refused(rows: list[tuple[int, ...]]) -> N
 
 def test_both_kinds_come_back_from_json() -> None:
     chain = Architecture(32, (0, 2), "same", (TemporalConv(5, 2, 3),), ConvTail(4), 3)
-    branched = GraphArchitecture(16, (0, 1), from_vectors(TABLE_7), ConvTail(8, (TemporalConv(3, 1, 4),)), 5, "shared")
+    tail = ConvTail(8, (TemporalConv(3, 1, 4),))
+    branched = GraphArchitecture(16, (0, 1), from_vectors(TABLE_7), tail, 5, "shared")
     for arch in (chain, branched):
         assert network_from_dict(json.loads(json.dumps(arch.to_dict()))) == arch
     assert architecture_id(chain) == "eb9a7f9a535a"  # as before there were branches: old ledgers stay valid
     assert branched.describe() == f"2ch shared · {branched.features.describe()} · fuse 8 3/1x4"
-    with pytest.raises(SearchError, match="There is no layer of a graph 'conf'. Did you mean 'conv'"):
+    with pytest.raises(SearchError, match=r"no layer of a graph 'conf'\. Did you mean 'conv'"):
         FeatureGraph.from_dict({"layers": [{"kind": "conf"}]})
 
 
