@@ -12,6 +12,7 @@ from harembed.build import build_firmware, build_host
 from harembed.cost.memory import plan_memory
 from harembed.export.csource import generate
 from harembed.export.lower import lower
+from harembed.export.onnx import compare_onnx
 from harembed.export.oracles import run_tflm
 from harembed.export.tflite import write_tflite
 from harembed.feature_graph import FeatureGraph, GraphConcat, GraphConv, GraphPool
@@ -78,6 +79,13 @@ def test_tflm_is_equal(network):
     for x in (graph.input_spec.quantise(raw), *random_inputs(graph, 40, 3)):
         expected, actual = Interpreter(graph).run(x)[0], run_tflm(write_tflite(graph), [x])[0]
         assert np.array_equal(actual.reshape(len(x), -1), expected.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize("name", ["branches", "branches_shared"])
+def test_onnx_names_the_same_classes(name):
+    graph, raw = graph_of(name)
+    report = compare_onnx(graph, [graph.input_spec.quantise(raw)])
+    assert report.same_class == report.windows == WINDOWS
 
 
 @pytest.mark.parametrize("options", [
