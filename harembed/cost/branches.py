@@ -20,8 +20,7 @@ class _Tensor:
 @dataclass(frozen=True)
 class _Operator:
     reads: tuple[_Tensor, ...]
-    makes: _Tensor
-    scratch_bytes: int
+    scratch_bytes: int  # it makes the tensor whose number is its own position plus 1
 
 
 @dataclass
@@ -44,9 +43,8 @@ class _Stage:
         return self._emit(padded, shape)
 
     def _emit(self, reads: list[_Tensor], shape: LayerShape, scratch_bytes: int = 0) -> _Tensor:
-        made = _Tensor(len(self.operators) + 1, shape)
-        self.operators.append(_Operator(tuple(reads), made, scratch_bytes))
-        return made
+        self.operators.append(_Operator(tuple(reads), scratch_bytes))
+        return _Tensor(len(self.operators), shape)
 
 
 def branch_live_sets(arch: GraphArchitecture) -> list[int]:
