@@ -121,9 +121,9 @@ class GraphArchitecture:
     ----------
     sensors : "mixed": the sensor channels are the filters of the input, so every convolution sees all of them.
         "shared": each channel goes through the graph on its own, weights shared by all, as in this project's other
-        networks and in DeepConvLSTM (Ordonez and Roggen 2016). Pellatt and Roggen's table 2 counts parameters of
-        "shared"; but the operations in their table 6 are those of "mixed", to the last digit (DeepConvLSTM 5.3 M;
-        "shared" has 174 M), so that is what they measured, and the default.
+        networks and in DeepConvLSTM (Ordonez and Roggen 2016). Pellatt and Roggen's table 2 has the parameters of
+        DeepConvLSTM with "shared", 3,965,778; but the operations in their table 6 are those of "mixed", to the last
+        digit (5.3 M; "shared" has 174 M). So that is what they measured, and the default.
     """
 
     window: int  # samples

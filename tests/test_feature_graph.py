@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harembed.cost.dims import dims_of
-from harembed.cost.macs import total_macs
+from harembed.cost.macs import parameters, total_macs
 from harembed.errors import SearchError
 from harembed.feature_graph import (
     DEEP_CONV_LSTM,
@@ -64,6 +64,12 @@ def test_macs_are_those_of_table_6(graph: FeatureGraph, published: float) -> Non
     """In millions, 113 channels of 16 samples; the paper also counts biases and activations, 0.1 M."""
     arch = GraphArchitecture(16, tuple(range(113)), graph, DeepConvLstmTail(128), 18)
     assert published - 0.2 < total_macs(dims_of(arch)) / 1e6 < published
+
+
+def test_parameters_are_those_of_table_2() -> None:
+    """PyTorch's LSTM has two biases where TFLite has one."""
+    arch = GraphArchitecture(16, tuple(range(113)), DEEP_CONV_LSTM, DeepConvLstmTail(128), 18, "shared")
+    assert parameters(dims_of(arch)) + 2 * 4 * 128 == 3_965_778
 
 
 def test_shapes() -> None:

@@ -1,9 +1,9 @@
 """The quantised twin of a feature graph.
 
-What is laid side by side has one scale, since TFLite's CONCATENATION copies integers. Where scales differ, TFLite's own
-quantiser requantises the inputs: an operator and a rounding each. Here all that ends up side by side shares one range
-from the start, which costs nothing on the device, and in precision little where batch norm makes filters of similar
-size.
+What is laid side by side has one scale, since TFLite's CONCATENATION copies integers. Where scales differ, TFLite's
+own quantiser requantises the inputs: an operator and a rounding each. Here all that ends up side by side shares one
+range from the start, which costs nothing on the device, and in precision little where batch norm makes filters of
+similar size.
 """
 
 from torch import nn
