@@ -89,8 +89,7 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay,
                                   fused=True)  # small parameters: one call instead of a dozen for each
     steps = -(-len(x) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate,
-                                                   total_steps=max(recipe.epochs * steps, 2))
+    schedule = _schedule(optimizer, recipe, max(recipe.epochs * steps, 2))
     history, first = History(), 0
     if resume is not None:
         first = _restore(resume, model, optimizer, schedule, history, recipe, seed)
@@ -119,6 +118,14 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
                         "history": history.epochs})
     model.eval()
     return history
+
+
+def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe,
+              steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """Of the learning rate, over all steps of a training."""
+    if recipe.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
 
 
 def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, optimizer: torch.optim.Optimizer,
