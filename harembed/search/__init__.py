@@ -13,6 +13,7 @@ from harembed.errors import SearchError, unknown_name
 from harembed.rundir import RunDir
 from harembed.search import evolution, random_search, sftnas
 from harembed.search.contest import Progress
+from harembed.search.dqn import strategy as dqn
 from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings
 
@@ -21,6 +22,7 @@ STRATEGIES: dict[str, Strategy] = {
     "sftnas": sftnas.search,
     "random": random_search.search,
     "evolution": evolution.search,
+    "dqn": dqn.search,
 }
 
 

@@ -27,10 +27,13 @@ class Scores:
 
     Attributes
     ----------
-    macro_f1 : of short trainings, one entry per fold of validation subjects, in the order of the folds; a fraction
+    macro_f1 : of short trainings, one entry per fold of validation subjects, in the order of the folds (of strategy
+        dqn, all on the same people); a fraction
     final_f1 : of full trainings: entrants on the first folds, finalists repeatedly on every fold
     peak_ram_bytes : the largest live set
     flash_bytes : constants of the network: weights, biases, requantisation
+    reward_f1 : of strategy dqn: what its controller is told after each short training, F1 by the metric of the search
+        or a prediction of it
     """
 
     macs: Figure
@@ -40,12 +43,18 @@ class Scores:
     latency_us: Figure
     macro_f1: tuple[Figure, ...] = ()
     final_f1: tuple[Figure, ...] = ()
+    reward_f1: tuple[Figure, ...] = ()
 
     @property
     def mean_f1(self) -> float:
         """Of the long trainings if there are any, else of the short ones; -1 if there are none."""
         trials = self.final_f1 or self.macro_f1
         return sum(f.value for f in trials) / len(trials) if trials else -1.0
+
+    @property
+    def mean_reward_f1(self) -> float:
+        """-1 if there is none."""
+        return sum(f.value for f in self.reward_f1) / len(self.reward_f1) if self.reward_f1 else -1.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Candidate:
     @staticmethod
     def from_dict(d: dict[str, Any]) -> "Candidate":
         values: dict[str, Any] = {
-            name: tuple(Figure(**f) for f in value) if name in ("macro_f1", "final_f1") else Figure(**value)
+            name: tuple(Figure(**f) for f in value) if isinstance(value, list) else Figure(**value)
             for name, value in d["scores"].items()}
         return Candidate(network_from_dict(d["architecture"]), Scores(**values), d["origin"])
 

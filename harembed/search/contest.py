@@ -51,14 +51,14 @@ class Contest:
     def screen(self, candidates: list[Candidate], before: int = 0, total: int | None = None) -> list[Candidate]:
         """One short training each. `before` and `total` place this batch in the stage, for progress."""
         scored = screen(candidates, self.settings, self.ledger, self.map, self._told("scoring", before, total))
-        return self._counted(scored, "short", 1)
+        return self.count(scored, "short", 1)
 
     def train(self, stage: str, candidates: list[Candidate], trials: int, before: int = 0,
               total: int | None = None) -> list[Candidate]:
         """Full trainings, until each has so many trials."""
         told = self._told(stage, before, total)
         scored = score_fully(candidates, trials, self.settings, self.effort.folds, self.ledger, self.map, told)
-        return self._counted(scored, "full", min(trials, self.effort.final_trials))
+        return self.count(scored, "full", min(trials, self.effort.final_trials))
 
     def entrants(self, screened: list[Candidate]) -> list[Candidate]:
         """The best of those that were trained briefly, trained fully."""
@@ -74,7 +74,8 @@ class Contest:
         words = tuple((c.architecture.describe(), wrong) for c, wrong in rejected)
         return SearchResult(best, self.ledger.candidates, words, [], None, {"candidates": self.epochs})
 
-    def _counted(self, scored: list[Candidate], recipe: str, trials: int) -> list[Candidate]:
+    def count(self, scored: list[Candidate], recipe: str, trials: int) -> list[Candidate]:
+        """Take note that each has been trained so often by a recipe, "short" or "full"."""
         for c in scored:
             self._trained[c.id, recipe] = max(self._trained.get((c.id, recipe), 0), trials)
         return scored
@@ -88,10 +89,18 @@ class Contest:
 
 
 @contextmanager
-def open_contest(windows: Windows, settings: SearchSettings, rundir: RunDir, progress: Progress) -> Iterator[Contest]:
-    """A contest over the ledger of a run folder, with processes that train."""
-    divide = (windows, settings.folds, derived_seed(settings.seed, "folds"), settings.vectors)
-    with workers(settings.processes, make_folds, divide, train_and_score) as run:
+def open_contest(windows: Windows, settings: SearchSettings, rundir: RunDir, progress: Progress,
+                 prepare: Callable[..., Any] = make_folds, more: tuple[Any, ...] = (),
+                 work: Callable[..., Any] = train_and_score) -> Iterator[Contest]:
+    """A contest over the ledger of a run folder, with processes that train.
+
+    Parameters
+    ----------
+    prepare, work : what the processes do, where a strategy trains in ways of its own as well; see workers()
+    more : arguments of `prepare` behind those of make_folds
+    """
+    divide = (windows, settings.folds, derived_seed(settings.seed, "folds"), settings.vectors, *more)
+    with workers(settings.processes, prepare, divide, work) as run:
         yield Contest(windows, settings, Ledger(rundir), progress, run)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from harembed.search.dqn.settings import DqnSettings
 from harembed.space import Network, Padding
 from harembed.train.recipe import Recipe
 
@@ -80,6 +81,7 @@ class SearchSettings:
     final_recipe: Recipe = field(default_factory=lambda: Recipe(epochs=40))  # of all others
     train_epochs: int | None = None  # of training in all (effort.py); None: what the numbers above come to
     population: int = 12  # of strategy evolution: networks of a generation
+    dqn: DqnSettings = field(default_factory=DqnSettings)  # of strategy dqn
     processes: int = 2  # that score candidates, one thread each; any number gives the same result
 
     def latency_us_of(self, macs: float) -> float:

@@ -1,0 +1,112 @@
+"""Fit predictors, and say how well they do on networks that they have not seen.
+
+The loss is the squared error weighted by the true score (section 3.4: good networks matter most). The paper states no
+optimiser: Adam with a rate of 1e-3, batches of 32, a little weight decay.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harembed.errors import SearchError
+from harembed.search.candidate import derived_seed
+from harembed.search.predictors.curve import Metric
+from harembed.search.predictors.features import STATISTICS, Subject, series, static
+from harembed.search.predictors.networks import NETWORKS
+from harembed.search.predictors.predictor import BASELINE, KINDS, Origin, Predictor, Scaling, scaled_inputs
+
+FOLDS = 10
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    epochs: int = 200
+    batch: int = 32  # networks
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    seed: int = 0
+
+
+def weighted_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Mean squared error, each network weighted by its true score."""
+    return (weight * (predicted - target) ** 2).mean()
+
+
+def fit(subjects: Sequence[Subject], target: np.ndarray, kind: str, epochs: int, metric: Metric, origin: Origin,
+        settings: FitSettings) -> Predictor:
+    """Fit one predictor.
+
+    Parameters
+    ----------
+    target : [N] float    converged scores
+    kind : one of predictor.PREDICTORS
+    epochs : that it reads
+    """
+    if kind == BASELINE:
+        return Predictor(kind, epochs, metric, origin)
+    name, structure = KINDS[kind]
+    max_layers = origin.max_layers if structure else None
+    scaling = _scaling(subjects, target, epochs, max_layers)
+    inputs = scaled_inputs(subjects, epochs, max_layers, scaling)
+    wanted = torch.from_numpy((target - scaling.target_mean) / scaling.target_std).float()
+    seed = derived_seed(settings.seed, kind, epochs)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = NETWORKS[name](len(STATISTICS), epochs, inputs[1].shape[1])
+    _descend(network, inputs, wanted, torch.from_numpy(target).float(), settings, seed)
+    weights: dict[str, Any] = {k: v.tolist() for k, v in network.state_dict().items()}
+    return Predictor(kind, epochs, metric, origin, scaling, weights)
+
+
+def _descend(network: nn.Module, inputs: tuple[Tensor, Tensor], wanted: Tensor, weight: Tensor,
+             settings: FitSettings, seed: int) -> None:
+    optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(settings.epochs):
+        for rows in torch.randperm(len(wanted), generator=generator).split(settings.batch):
+            loss = weighted_loss(network(inputs[0][rows], inputs[1][rows]), wanted[rows], weight[rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+
+def _scaling(subjects: Sequence[Subject], target: np.ndarray, epochs: int, max_layers: int | None) -> Scaling:
+    over_time, fixed = series(subjects, epochs), static(subjects, max_layers)
+    return Scaling(tuple(over_time.mean((0, 2)).tolist()), tuple(_positive(over_time.std((0, 2))).tolist()),
+                   tuple(fixed.mean(0).tolist()), tuple(_positive(fixed.std(0)).tolist()),
+                   float(target.mean()), float(_positive(target.std())))
+
+
+def _positive(std: np.ndarray) -> np.ndarray:
+    """A feature that never varies says nothing: its deviation counts as 1."""
+    return np.where(std > 1e-9, std, 1.0)
+
+
+def cross_validate(subjects: Sequence[Subject], target: np.ndarray, kind: str, epochs: int, metric: Metric,
+                   origin: Origin, settings: FitSettings, folds: int = FOLDS) -> tuple[np.ndarray, np.ndarray]:
+    """Predict every network by a predictor that was fitted without it.
+
+    Returns
+    -------
+    (predicted [N] float, fold [N] int)
+
+    Raises
+    ------
+    SearchError    fewer networks than folds
+    """
+    if len(subjects) < folds:
+        raise SearchError(f"{len(subjects)} networks are too few for a {folds}-fold cross-validation.",
+                          f"Build a database of {folds} networks or more.")
+    order = np.random.default_rng(derived_seed(settings.seed, "folds")).permutation(len(subjects))
+    fold = np.empty(len(subjects), int)
+    predicted = np.empty(len(subjects))
+    for number, held in enumerate(np.array_split(order, folds)):
+        rest = np.setdiff1d(order, held)
+        fitted = fit([subjects[i] for i in rest], target[rest], kind, epochs, metric, origin, settings)
+        predicted[held] = fitted.predict([subjects[i] for i in held])
+        fold[held] = number
+    return predicted, fold
