@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harembed import cli_predictor
 from harembed.errors import HarembedError
 
 if TYPE_CHECKING:  # numpy would slow down --help
@@ -26,6 +27,7 @@ app = typer.Typer(
          "computes the same bits as the host. [bold]harembed compile model.tflite[/bold] does the same from a model "
          "that you have.",
 )
+app.add_typer(cli_predictor.app, name="predictor")
 console = Console()
 errors = Console(stderr=True)
 
@@ -94,7 +96,8 @@ def search(
     out: OutOption = None,
     strategy: Annotated[str | None, typer.Option(help="sftnas: super-net, random networks, neighbours of the best. "
                                                       "random: random networks alone. evolution: NSGA-II over macro "
-                                                      "F1 and MACs. Default: sftnas.")] = None,
+                                                      "F1 and MACs. dqn: deep Q-learning of networks with "
+                                                      "branches. Default: sftnas.")] = None,
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it. Default: 0.")] = None,
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
@@ -107,6 +110,14 @@ def search(
                                                   "better.")] = None,
     train_epochs: TrainEpochsOption = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of sftnas's super-net.")] = None,
+    space: Annotated[str | None, typer.Option(help="Of dqn: general, or feedforward (no branches).")] = None,
+    filters: Annotated[str | None, typer.Option(help="Of dqn's convolutions. Default: 4,8,16,32.")] = None,
+    episodes: Annotated[int | None, typer.Option(help="Of dqn, at most. Default: 20000.")] = None,
+    price: Annotated[float | None, typer.Option(help="Of dqn: weight of RAM, flash, latency and MACs, in shares of "
+                                                     "their limits, in the reward. Default: 0.")] = None,
+    predictor: Annotated[str | None, typer.Option(help="Of dqn: predictors.json of `harembed predictor fit`, to "
+                                                       "predict scores from early epochs.")] = None,
+    predict_at: Annotated[int | None, typer.Option(help="Epochs that it reads. Default: 5.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
     window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
@@ -127,7 +138,8 @@ def search(
     given: dict[str, Any] = {
         "board": board, "dataset": dataset, "seed": seed, "ram": ram, "macs": macs,
         "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1, "beta2": beta2, "tail": tail,
-        "strategy": strategy, "train_epochs": train_epochs, "search_epochs": search_epochs,
+        "strategy": strategy, "train_epochs": train_epochs, "search_epochs": search_epochs, "space": space,
+        "filters": filters, "episodes": episodes, "price": price, "predictor": predictor, "predict_at": predict_at,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
     }

@@ -91,3 +91,7 @@ class SearchJob(Job):
                              f"{board.name}.", "Ask for less; the stack and the serial buffers need some too.")
         if self.settings.latency_us is not None:
             load_latency_model(board)
+        if self.settings.predictor is not None:
+            from harembed.dqn_job import predictor_of  # imports PyTorch, which takes seconds
+
+            predictor_of(self.settings, self.run)

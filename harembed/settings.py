@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harembed.errors import RunError, unknown_name
 
@@ -22,7 +22,7 @@ class RunSettings(BaseModel):
     board: str = "nucleo_l552ze_q"
     dataset: str = "watch"
     seed: int = Field(0, ge=0, description="of the search, training and all splits")
-    strategy: Literal["sftnas", "random", "evolution"] = "sftnas"
+    strategy: Literal["sftnas", "random", "evolution", "dqn"] = "sftnas"
     ram: int | None = Field(None, gt=0, description="bytes of arena; default: the board's")
     macs: int = Field(200_000, gt=0, description="multiply-accumulates of one inference, at most")
     latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")
@@ -38,6 +38,35 @@ class RunSettings(BaseModel):
     hop: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     split: str | None = Field(None, description="default: the dataset's protocol")
     optimize: Literal["speed", "balanced", "size"] | None = Field(None, description="of the C; default: balanced")
+
+    # Of strategy dqn.
+    space: Literal["general", "feedforward"] | None = Field(None, description="default: general")
+    filters: tuple[int, ...] | None = Field(None, min_length=1, description="of convolutions; default: 4, 8, 16, 32")
+    max_layers: int | None = Field(None, gt=0, le=16, description="default: 8")
+    hidden: int | None = Field(None, gt=0, description="features of the tail; default: 16")
+    sensors: Literal["mixed", "shared"] | None = Field(None, description="channels as filters of the input, or each "
+                                                                         "on its own; default: mixed")
+    episodes: int | None = Field(None, gt=0, description="at most; default: 20,000")
+    policy: Literal["q", "random"] | None = Field(None, description="random draws networks of the same space")
+    metric: Literal["macro_f1", "weighted_f1"] | None = Field(None, description="of rewards; default: the dataset's")
+    price: float | None = Field(None, ge=0, description="of costs in the reward; default: 0")
+    predictor: str | None = Field(None, description="predictors.json of `harembed predictor fit`")
+    predict_at: int | None = Field(None, gt=0, description="epochs; default: 5")
+    predict_with: Literal["baseline", "mlp", "cnn", "mlp-struct", "cnn-struct"] | None = Field(
+        None, description="default: mlp")
+
+    @field_validator("filters", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        """Options give "4,8"."""
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("filters")
+    @classmethod
+    def _positive(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and min(value) < 1:
+            raise ValueError("filters are positive numbers")
+        return value
 
     def to_toml(self) -> str:
         """Stable text: the same settings give the same bytes."""

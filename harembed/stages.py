@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harembed.cost.latency import load_latency_model
 from harembed.data.recording import vectors
+from harembed.dqn_job import with_dqn
 from harembed.export.lower import lower
 from harembed.export.noise import quantisation_noise
 from harembed.ir.file import dump_graph
@@ -44,7 +45,7 @@ _DRAWN_PARTS = {"scoring": (0.0, 0.55), "entrants": (0.55, 0.2), "finals": (0.75
 SEARCH_PARTS = {
     "sftnas": {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (0.35, 0.2), "refining": (0.55, 0.2),
                "finals": (0.75, 0.25)},
-    "random": _DRAWN_PARTS, "evolution": _DRAWN_PARTS}
+    "random": _DRAWN_PARTS, "evolution": _DRAWN_PARTS, "dqn": _DRAWN_PARTS}
 
 
 def read_data(job: SearchJob, tick: Tick) -> str:
@@ -78,7 +79,7 @@ def search_network(job: SearchJob, tick: Tick) -> str:
         words = ", ".join(f"{k} {v:,.4g}" for k, v in figures.items() if k in ("train_loss", "macro_f1", "macs"))
         tick(begin + share * done / of, 1.0, f"{part} {done}/{of}: {words}")
 
-    settings = _search_settings(job)
+    settings = search_settings(job)
     result = search(job.dataset.train, settings, job.run, told, s.strategy)
     best = result.best
     # Only finalists were trained equally often on the same folds: only they can be compared.
@@ -95,19 +96,21 @@ def search_network(job: SearchJob, tick: Tick) -> str:
             f"{best.architecture.describe()}")
 
 
-def _search_settings(job: SearchJob) -> SearchSettings:
+def search_settings(job: SearchJob) -> SearchSettings:
+    """Limits and effort as the run, its board and its recordings ask for."""
     s = job.settings
     changes: dict[str, Any] = {"beta2": s.beta2}
     if s.beta1 is not None:
         changes["beta1"] = (s.beta1,)
     if s.search_epochs is not None:
         changes["epochs"] = s.search_epochs
-    return SearchSettings(
+    settings = SearchSettings(
         seed=s.seed, ram_bytes=job.ram_bytes, macs=s.macs, flash_bytes=job.board.flash_bytes,
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
         bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
         final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs)
+    return with_dqn(job, settings) if s.strategy == "dqn" else settings
 
 
 def _tails(job: SearchJob) -> tuple[str, ...]:
@@ -170,6 +173,8 @@ def _candidate(c: Candidate, trials: int, settings: SearchSettings) -> dict[str,
 def _found_by(origin: dict[str, Any]) -> str:
     if "generation" in origin:
         return f"generation {origin['generation'] + 1}"
+    if "episode" in origin:
+        return f"episode {origin['episode'] + 1}"
     return "chance" if origin["drawn"] in ("newcomer", "random") else f"super-net, {origin['drawn']}"
 
 

@@ -75,6 +75,11 @@ BAD_INPUT = {
     "negative budget": (lambda t: ["--macs", "-5"], ["macs"]),
     "unknown tail": (lambda t: ["--tail", "lstm"], ["tail", "tinyhar", "lstm"]),
     "unknown strategy": (lambda t: ["--strategy", "evoluton"], ["strategy", "evoluton", "'evolution'", "sftnas"]),
+    "unknown space": (lambda t: ["--strategy", "dqn", "--space", "feedfoward"], ["space", "'feedforward'"]),
+    "filters that are no numbers": (lambda t: ["--filters", "4,many"], ["filters", "many"]),
+    "no filters at all": (lambda t: ["--filters", "4,0"], ["filters", "positive"]),
+    "missing predictor": (lambda t: ["--strategy", "dqn", "--predictor", str(t / "p.json")],
+                          ["p.json", "No such file", "harembed predictor fit"]),
     "settings with unknown key": (lambda t: ["--settings", settings_file(t)], ["settings.toml", "sead", "seed"]),
 }
 
@@ -133,9 +138,10 @@ def test_ctrl_c_ends_with_130_and_no_partial_file(tmp_path):
 
 
 @pytest.mark.parametrize("verb", ["search", "sweep", "compile", "bench", "profile", "fit-latency", "check-latency",
-                                  "validate", "export", "report", "boards", "datasets", "doctor"])
+                                  "validate", "export", "report", "boards", "datasets", "doctor",
+                                  "predictor database", "predictor fit"])
 def test_every_verb_has_help_with_an_example(verb, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["harembed", verb, "--help"])
+    monkeypatch.setattr(sys, "argv", ["harembed", *verb.split(), "--help"])
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
         main()
