@@ -95,3 +95,7 @@ class SearchJob(Job):
             from harembed.dqn_job import predictor_of  # imports PyTorch, which takes seconds
 
             predictor_of(self.settings, self.run)
+        if self.settings.executor == "ray" and not self.run.has("search.json"):
+            from harembed.search.ray_executor import check_ray  # imports PyTorch
+
+            check_ray(self.settings.address)

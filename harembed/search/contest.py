@@ -100,7 +100,7 @@ def open_contest(windows: Windows, settings: SearchSettings, rundir: RunDir, pro
     more : arguments of `prepare` behind those of make_folds
     """
     divide = (windows, settings.folds, derived_seed(settings.seed, "folds"), settings.vectors, *more)
-    with workers(settings.processes, prepare, divide, work) as run:
+    with workers(settings.processes, prepare, divide, work, settings.executor, settings.address) as run:
         yield Contest(windows, settings, Ledger(rundir), progress, run)
 
 
