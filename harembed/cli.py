@@ -94,7 +94,8 @@ def search(
     out: OutOption = None,
     strategy: Annotated[str | None, typer.Option(help="sftnas: super-net, random networks, neighbours of the best. "
                                                       "random: random networks alone. evolution: NSGA-II over macro "
-                                                      "F1 and MACs. Default: sftnas.")] = None,
+                                                      "F1 and MACs. autoslim, pas: filters of a published network "
+                                                      "are pruned. Default: sftnas.")] = None,
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it. Default: 0.")] = None,
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
@@ -105,8 +106,12 @@ def search(
                                                   "aggregation), deepconvlstm (LSTM), attend (attention, two GRU, "
                                                   "centre loss). Default: conv or tinyhar, whichever is "
                                                   "better.")] = None,
+    backbone: Annotated[float | None, typer.Option(help="What autoslim and pas prune: this share of the filters of "
+                                                        "the published network with that tail; 1 is its full size. "
+                                                        "Default: 0.25.")] = None,
     train_epochs: TrainEpochsOption = None,
-    search_epochs: Annotated[int | None, typer.Option(help="Epochs of sftnas's super-net.")] = None,
+    search_epochs: Annotated[int | None, typer.Option(help="Epochs of the super-net of sftnas, and of each network "
+                                                           "that autoslim or pas prunes.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
     window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
@@ -127,7 +132,7 @@ def search(
     given: dict[str, Any] = {
         "board": board, "dataset": dataset, "seed": seed, "ram": ram, "macs": macs,
         "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1, "beta2": beta2, "tail": tail,
-        "strategy": strategy, "train_epochs": train_epochs, "search_epochs": search_epochs,
+        "strategy": strategy, "backbone": backbone, "train_epochs": train_epochs, "search_epochs": search_epochs,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
     }

@@ -80,6 +80,8 @@ class SearchSettings:
     final_recipe: Recipe = field(default_factory=lambda: Recipe(epochs=40))  # of all others
     train_epochs: int | None = None  # of training in all (effort.py); None: what the numbers above come to
     population: int = 12  # of strategy evolution: networks of a generation
+    backbone: float = 0.25  # share of the published network's filters that pas and autoslim start from (backbone.py)
+    groups: int = 16  # of a layer's filters, at most; autoslim takes one away at a time
     processes: int = 2  # that score candidates, one thread each; any number gives the same result
 
     def latency_us_of(self, macs: float) -> float:
