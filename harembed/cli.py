@@ -100,7 +100,8 @@ def search(
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
     latency: Annotated[float | None, typer.Option(help="Milliseconds at most, estimated. Default: no limit.")] = None,
-    beta1: Annotated[float | None, typer.Option(help="Weight of sftnas's complexity loss. Default: 0.3.")] = None,
+    beta1: Annotated[float | None, typer.Option(help="Weight of the complexity loss, of sftnas and pas. "
+                                                     "Default: 0.3.")] = None,
     beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss; 0: no limit. Default: 1.")] = None,
     tail: Annotated[str | None, typer.Option(help="conv, or one as published: tinyhar (attention, LSTM, weighted "
                                                   "aggregation), deepconvlstm (LSTM), attend (attention, two GRU, "
@@ -149,7 +150,7 @@ def sweep(
                                                            "runs/sweep-<dataset>-<board>.")] = None,
     strategies: Annotated[str, typer.Option(help="With commas between them.")] = "sftnas",
     beta1: Annotated[str | None, typer.Option(help="Weights of the complexity loss, with commas between them; of "
-                                                   "sftnas. Default: 0.3.")] = None,
+                                                   "sftnas and pas. Default: 0.3.")] = None,
     seeds: Annotated[str, typer.Option(help="With commas between them.")] = "0",
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
