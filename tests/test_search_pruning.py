@@ -4,12 +4,16 @@ filters differ from the backbone."""
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 from test_search import TINY, Killed, run, toy_windows
 
-from harembed.errors import SearchError
+from harembed.errors import RunError, SearchError
 from harembed.models.widths import widths, with_widths
+from harembed.rundir import RunDir
 from harembed.search.backbone import backbone
 from harembed.search.effort import Effort, candidate_epochs
+from harembed.search_job import SearchJob
+from harembed.settings import load_settings
 
 # Backbones of 7,888 and 8,792 MACs; gates that need ten steps to close.
 SMALL = replace(TINY, backbone=0.06, groups=2, macs=4_500, bilevel=replace(TINY.bilevel, gates_lr=5e-2))
@@ -85,3 +89,20 @@ def test_a_larger_budget_prunes_more_networks(tmp_path):
     result = run(tmp_path, settings, strategy="pas")
     assert len({entry["round"] for entry in result.history}) > 1
     assert result.epochs_trained["total"] <= start
+
+
+@pytest.mark.parametrize("strategy, refused", [("sftnas", True), ("random", True), ("pas", False),
+                                               ("autoslim", False)])
+def test_a_backbone_is_for_strategies_that_prune(tmp_path, strategy, refused):
+    settings = load_settings(None, {"strategy": strategy, "backbone": 0.5, "board": "host"})
+    job = SearchJob(settings, RunDir(tmp_path), None, None, Console())
+    if refused:
+        with pytest.raises(RunError, match="--backbone"):
+            job.check()
+    else:
+        job.check()
+
+
+def test_a_backbone_beyond_full_size_is_refused():
+    with pytest.raises(RunError, match="backbone"):
+        load_settings(None, {"strategy": "pas", "backbone": 1.5})
