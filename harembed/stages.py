@@ -190,6 +190,8 @@ def _candidate(c: Candidate, trials: int, settings: SearchSettings) -> dict[str,
 def _found_by(origin: dict[str, Any]) -> str:
     if "generation" in origin:
         return f"generation {origin['generation'] + 1}"
+    if "pruned" in origin:
+        return f"pruning, round {origin['round'] + 1}"
     return "chance" if origin["drawn"] in ("newcomer", "random") else f"super-net, {origin['drawn']}"
 
 
