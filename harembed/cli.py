@@ -109,19 +109,25 @@ def search(
     strategy: Annotated[str | None, typer.Option(help="sftnas: super-net, random networks, neighbours of the best. "
                                                       "random: random networks alone. evolution: NSGA-II over macro "
                                                       "F1 and MACs. dqn: deep Q-learning of networks with "
-                                                      "branches. Default: sftnas.")] = None,
+                                                      "branches. autoslim, pas: filters of a published "
+                                                      "network are pruned. Default: sftnas.")] = None,
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it. Default: 0.")] = None,
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
     latency: Annotated[float | None, typer.Option(help="Milliseconds at most, estimated. Default: no limit.")] = None,
-    beta1: Annotated[float | None, typer.Option(help="Weight of sftnas's complexity loss. Default: 0.3.")] = None,
+    beta1: Annotated[float | None, typer.Option(help="Weight of the complexity loss, of sftnas and pas. "
+                                                     "Default: 0.3.")] = None,
     beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss; 0: no limit. Default: 1.")] = None,
     tail: Annotated[str | None, typer.Option(help="conv, or one as published: tinyhar (attention, LSTM, weighted "
                                                   "aggregation), deepconvlstm (LSTM), attend (attention, two GRU, "
                                                   "centre loss). Default: conv or tinyhar, whichever is "
                                                   "better.")] = None,
+    backbone: Annotated[float | None, typer.Option(help="What autoslim and pas prune: this share of the filters of "
+                                                        "the published network with that tail; 1 is its full size. "
+                                                        "Default: 0.25.")] = None,
     train_epochs: TrainEpochsOption = None,
-    search_epochs: Annotated[int | None, typer.Option(help="Epochs of sftnas's super-net.")] = None,
+    search_epochs: Annotated[int | None, typer.Option(help="Epochs of the super-net of sftnas, and of each network "
+                                                           "that autoslim or pas prunes.")] = None,
     space: Annotated[str | None, typer.Option(help="Of dqn: general, or feedforward (no branches).")] = None,
     filters: Annotated[str | None, typer.Option(help="Of dqn's convolutions. Default: 4,8,16,32.")] = None,
     episodes: Annotated[int | None, typer.Option(help="Of dqn, at most. Default: 20000.")] = None,
@@ -153,8 +159,9 @@ def search(
     given: dict[str, Any] = {
         "board": board, "dataset": dataset, "seed": seed, "ram": ram, "macs": macs,
         "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1, "beta2": beta2, "tail": tail,
-        "strategy": strategy, "train_epochs": train_epochs, "search_epochs": search_epochs, "space": space,
-        "filters": filters, "episodes": episodes, "price": price, "predictor": predictor, "predict_at": predict_at,
+        "strategy": strategy, "backbone": backbone, "train_epochs": train_epochs, "search_epochs": search_epochs,
+        "space": space, "filters": filters, "episodes": episodes, "price": price, "predictor": predictor,
+        "predict_at": predict_at,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
         "executor": executor, "address": address, "processes": processes,
@@ -172,7 +179,7 @@ def sweep(
                                                            "runs/sweep-<dataset>-<board>.")] = None,
     strategies: Annotated[str, typer.Option(help="With commas between them.")] = "sftnas",
     beta1: Annotated[str | None, typer.Option(help="Weights of the complexity loss, with commas between them; of "
-                                                   "sftnas. Default: 0.3.")] = None,
+                                                   "sftnas and pas. Default: 0.3.")] = None,
     seeds: Annotated[str, typer.Option(help="With commas between them.")] = "0",
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,

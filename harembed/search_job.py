@@ -12,7 +12,7 @@ from harembed.data import load_dataset
 from harembed.data.dataset import Dataset
 from harembed.data.normalise import channel_statistics
 from harembed.data.recording import Windows
-from harembed.errors import BoardError
+from harembed.errors import BoardError, RunError
 from harembed.harness.validate import random_inputs
 from harembed.ir.ops.base import Goal
 from harembed.job import Job, Probes
@@ -22,6 +22,7 @@ from harembed.space import Network, network_from_dict
 
 RANDOM_INPUTS = 200
 RANDOM_SEED = 2024
+PRUNING = ("autoslim", "pas")  # strategies that start from a published network
 
 
 class SearchJob(Job):
@@ -99,3 +100,7 @@ class SearchJob(Job):
             from harembed.search.ray_executor import check_ray  # imports PyTorch
 
             check_ray(self.settings.address)
+        s = self.settings
+        if s.backbone is not None and s.strategy not in PRUNING:
+            raise RunError(f"--backbone says what is pruned, and strategy {s.strategy} prunes nothing.",
+                           f"Leave it out, or use --strategy {' or '.join(PRUNING)}.")

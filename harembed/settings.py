@@ -24,7 +24,7 @@ class RunSettings(BaseModel):
     board: str = "nucleo_l552ze_q"
     dataset: str = "watch"
     seed: int = Field(0, ge=0, description="of the search, training and all splits")
-    strategy: Literal["sftnas", "random", "evolution", "dqn"] = "sftnas"
+    strategy: Literal["sftnas", "random", "evolution", "dqn", "autoslim", "pas"] = "sftnas"
     ram: int | None = Field(None, gt=0, description="bytes of arena; default: the board's")
     macs: int = Field(200_000, gt=0, description="multiply-accumulates of one inference, at most")
     latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")
@@ -32,6 +32,8 @@ class RunSettings(BaseModel):
     beta2: float = Field(1.0, ge=0, description="weight of the memory loss (eq. 10)")
     tail: Literal["conv", "tinyhar", "deepconvlstm", "attend"] | None = Field(
         None, description="behind the first stage; default: conv or tinyhar")
+    backbone: float | None = Field(None, gt=0, le=1, description="share of the published network's filters that "
+                                   "autoslim and pas start from; default: 0.25")
     train_epochs: int | None = Field(None, gt=0, description="of the search in all; default: as many as sftnas takes")
     search_epochs: int | None = Field(None, gt=0, description="of each super-net; default: by size of the data")
     float_epochs: int = Field(80, gt=0, description="of the final training before the branches")

@@ -42,10 +42,12 @@ NOISE_WINDOWS = 512
 _SHORT, _FULL = 0.25, 0.5
 # The parts that a strategy reports, as (begin, share) of the whole search.
 _DRAWN_PARTS = {"scoring": (0.0, 0.55), "entrants": (0.55, 0.2), "finals": (0.75, 0.25)}
+_PRUNED_PARTS = {"super-net": (0.0, 0.5), "scoring": (0.5, 0.2), "entrants": (0.7, 0.1), "finals": (0.8, 0.2)}
 SEARCH_PARTS = {
     "sftnas": {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (0.35, 0.2), "refining": (0.55, 0.2),
                "finals": (0.75, 0.25)},
-    "random": _DRAWN_PARTS, "evolution": _DRAWN_PARTS, "dqn": _DRAWN_PARTS}
+    "random": _DRAWN_PARTS, "evolution": _DRAWN_PARTS, "dqn": _DRAWN_PARTS, "autoslim": _PRUNED_PARTS,
+    "pas": _PRUNED_PARTS}
 
 
 def read_data(job: SearchJob, tick: Tick) -> str:
@@ -108,6 +110,7 @@ def search_settings(job: SearchJob) -> SearchSettings:
         seed=s.seed, ram_bytes=job.ram_bytes, macs=s.macs, flash_bytes=job.board.flash_bytes,
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
+        backbone=s.backbone or SearchSettings.backbone,
         bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
         final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
         executor=s.executor, address=s.address, processes=s.processes or SearchSettings.processes)
@@ -141,6 +144,8 @@ def _search_curves(result: SearchResult) -> list[dict[str, Any]]:
 
     if not history:
         return [_progress_curve(result)]
+    if "round" in history[0]:
+        return [*_pruning_curves(history), _progress_curve(result)]
     return [
         {"caption": "The super-net: loss on its training subjects, and on those that alpha learns from.",
          "ylabel": "loss", "series": {"weights and gates": column("train_loss"),
@@ -150,6 +155,22 @@ def _search_curves(result: SearchResult) -> list[dict[str, Any]]:
         {"caption": "Peak memory of the most likely network; eq. 13 acts above the budget.",
          "ylabel": "kB", "series": {"most likely": column("peak_bytes", 1e3)}},
     ]
+
+
+def _pruning_curves(history: list[dict[str, float]]) -> list[dict[str, Any]]:
+    """Of every network that was pruned; MACs where they fall while it is trained."""
+    def by_round(key: str, divisor: float = 1.0) -> dict[str, list[float]]:
+        rounds: dict[str, list[float]] = {}
+        for entry in history:
+            rounds.setdefault(f"round {entry['round'] + 1:.0f}", []).append(entry[key] / divisor)
+        return rounds
+
+    curves = [{"caption": "The networks that are pruned: loss of the whole network, by epoch.", "ylabel": "loss",
+               "series": by_round("train_loss")}]
+    if "macs" in history[0]:
+        curves.append({"caption": "What is left of them under the gates.", "ylabel": "thousand MACs",
+                       "series": by_round("macs", 1e3)})
+    return curves
 
 
 def _progress_curve(result: SearchResult) -> dict[str, Any]:
@@ -176,6 +197,8 @@ def _found_by(origin: dict[str, Any]) -> str:
         return f"generation {origin['generation'] + 1}"
     if "episode" in origin:
         return f"episode {origin['episode'] + 1}"
+    if "pruned" in origin:
+        return f"pruning, round {origin['round'] + 1}"
     return "chance" if origin["drawn"] in ("newcomer", "random") else f"super-net, {origin['drawn']}"
 
 

@@ -1,7 +1,7 @@
 """Many searches that differ in strategy, beta1 and seed, one run folder each, and one table of what they found.
 
-beta1 is the weight of the complexity loss (eq. 10 of Zhou et al.; their figure 5 varies it). It is of sftnas alone:
-other strategies run once for each seed.
+beta1 is the weight of the complexity loss (eq. 10 of Zhou et al.; their figure 5 varies it), of sftnas and pas: other
+strategies run once for each seed.
 """
 
 import statistics
@@ -25,6 +25,8 @@ FORMAT_VERSION = 1
 FIGURES = ("macro_f1_int8", "macro_f1_float", "macro_f1_validation", "macs", "parameters", "peak_ram_bytes",
            "flash_bytes", "latency_us")
 
+WEIGHED = ("sftnas", "pas")  # strategies whose loss beta1 weighs
+
 
 @dataclass(frozen=True)
 class Point:
@@ -43,7 +45,7 @@ class Point:
 def points(strategies: Sequence[str], beta1: Sequence[float], seeds: Sequence[int]) -> list[Point]:
     """All combinations, seeds innermost; repetitions count once."""
     found = [Point(strategy, weight, seed) for strategy in strategies
-             for weight in (beta1 if strategy == "sftnas" and beta1 else [None]) for seed in seeds]
+             for weight in (beta1 if strategy in WEIGHED and beta1 else [None]) for seed in seeds]
     return list(dict.fromkeys(found))
 
 

@@ -24,7 +24,7 @@ from harembed.stages import SEARCH_PARTS
 OTHERS = ["random", "evolution"]
 # Room for 15 short trainings beside the judging, so that evolution breeds generations.
 SMALL = replace(TINY, population=4, train_epochs=Effort(TINY, toy_windows()).judging + 15 * TINY.recipe.epochs,
-                macs=30_000)
+                macs=30_000, backbone=0.06, groups=2)
 
 
 PROCESSES = {"random": 1, "evolution": 2}  # both are mapped by the same lines; two of them take seconds to start

@@ -11,7 +11,7 @@ from harembed.errors import RunError
 from harembed.sweep import FIGURES, Point, means, numbers, points
 
 
-def test_beta1_is_varied_for_sftnas_alone():
+def test_beta1_is_varied_where_it_weighs():
     found = points(["sftnas", "random"], [0.1, 1.0, 0.1], [0, 1])
     assert found == [Point("sftnas", 0.1, 0), Point("sftnas", 0.1, 1), Point("sftnas", 1.0, 0),
                      Point("sftnas", 1.0, 1), Point("random", None, 0), Point("random", None, 1)]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from harembed.data.recording import Windows
 from harembed.errors import SearchError, unknown_name
 from harembed.rundir import RunDir
-from harembed.search import evolution, random_search, sftnas
+from harembed.search import autoslim, evolution, pas, random_search, sftnas
 from harembed.search.contest import Progress
 from harembed.search.dqn import strategy as dqn
 from harembed.search.result import SearchResult
@@ -23,6 +23,8 @@ STRATEGIES: dict[str, Strategy] = {
     "random": random_search.search,
     "evolution": evolution.search,
     "dqn": dqn.search,
+    "autoslim": autoslim.search,
+    "pas": pas.search,
 }
 
 

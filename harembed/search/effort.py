@@ -5,6 +5,11 @@ converted by windows: an epoch of it steps through the windows of its own traini
 makes as many steps again for the architecture, on others; these windows are divided by those of an average fold. What
 such a step costs in time is not counted: a step of the super-net, which computes one drawn network at full width
 with all its gates, takes longer than that of a small candidate.
+
+The networks that pas and autoslim prune are converted in the same way: pas steps through the windows of all training
+subjects once an epoch, autoslim four times (for the four networks of the sandwich rule) through those of the subjects
+that it learns from. Forward passes that judge, in autoslim's slimming or on a fold's held-out people, are not
+counted.
 """
 
 import math
@@ -17,6 +22,7 @@ from harembed.search.candidate import Candidate, derived_seed
 from harembed.search.settings import SearchSettings
 
 ENTRANT_TRIALS = 2  # full trainings of an entrant, each on another fold
+SANDWICH = 4  # networks that a step of autoslim trains: the largest, the smallest, two between them
 
 
 class Effort:
@@ -72,11 +78,27 @@ class Effort:
     def supernet(self) -> int:
         """Of the super-net, converted as said above."""
         s = self.settings.bilevel
-        learning, _ = hold_out_subjects(self.windows, s.held_out, derived_seed(self.settings.seed,
-                                                                                "architecture subjects"))
-        passes = 2 * s.epochs - round(s.warm_up * s.epochs)
-        fold = len(self.windows) * (self.folds - 1) / self.folds
-        return math.ceil(passes * len(learning) / fold)
+        return self._converted((2 * s.epochs - round(s.warm_up * s.epochs)) * self._learning)
+
+    @property
+    def pas(self) -> int:
+        """Of one training with gates, converted."""
+        return self._converted(self.settings.bilevel.epochs * len(self.windows))
+
+    @cached_property
+    def autoslim(self) -> int:
+        """Of one slimmable network, converted."""
+        return self._converted(SANDWICH * self.settings.bilevel.epochs * self._learning)
+
+    @cached_property
+    def _learning(self) -> int:
+        """Windows of the subjects that are not held out to judge the architecture."""
+        held_seed = derived_seed(self.settings.seed, "architecture subjects")
+        return len(hold_out_subjects(self.windows, self.settings.bilevel.held_out, held_seed)[0])
+
+    def _converted(self, windows: int) -> int:
+        """Epochs of a candidate in which it steps through so many windows, rounded up."""
+        return math.ceil(windows / (len(self.windows) * (self.folds - 1) / self.folds))
 
     @property
     def sftnas_start(self) -> int:

@@ -17,7 +17,8 @@ class SearchResult:
     best : the candidate that was chosen on validation subjects
     candidates : every scored candidate, in order of first scoring
     rejected : proposals that no limit let through, as (description, what was exceeded)
-    history : one entry per epoch of the super-net: epoch, tau, beta1, train_loss, alpha_loss, macs, peak_bytes
+    history : one entry per epoch of the super-net: epoch, tau, beta1, train_loss, alpha_loss, macs, peak_bytes; or of
+        the networks that autoslim and pas prune: round, epoch, train_loss; narrowest_loss, or macs and peak_bytes
     weights : of `best` for harembed.models.build_model, as the super-net had them: a starting point for fine-tuning;
         None if `best` is a neighbour of what the super-net proposed, or if there was no super-net
     epochs : of training, by what was trained: "super-net" (converted, see effort.py), "candidates"

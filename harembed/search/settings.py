@@ -82,6 +82,8 @@ class SearchSettings:
     train_epochs: int | None = None  # of training in all (effort.py); None: what the numbers above come to
     population: int = 12  # of strategy evolution: networks of a generation
     dqn: DqnSettings = field(default_factory=DqnSettings)  # of strategy dqn
+    backbone: float = 0.25  # share of the published network's filters that pas and autoslim start from (backbone.py)
+    groups: int = 16  # of a layer's filters, at most; autoslim takes one away at a time
     processes: int = 2  # that score candidates, one thread each; any number gives the same result
     executor: str = "local"  # of these trainings, or "ray"; gives the same result, too
     address: str | None = None  # HOST:PORT of a Ray cluster; None starts one here, with so many processes
