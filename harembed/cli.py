@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harembed import cli_predictor
+from harembed import cli_predictor, cli_reproduce
 from harembed.errors import HarembedError
 
 if TYPE_CHECKING:  # numpy would slow down --help
@@ -110,7 +110,8 @@ def search(
                                                       "random: random networks alone. evolution: NSGA-II over macro "
                                                       "F1 and MACs. dqn: deep Q-learning of networks with "
                                                       "branches. autoslim, pas: filters of a published "
-                                                      "network are pruned. Default: sftnas.")] = None,
+                                                      "network are pruned. published: the network of --tail as "
+                                                      "its authors have it. Default: sftnas.")] = None,
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it. Default: 0.")] = None,
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
@@ -209,6 +210,9 @@ def sweep(
     sweeps.print_sweep(found, folder, console)
     if any("error" in row for row in found["runs"]):
         raise typer.Exit(1)
+
+
+app.command("reproduce", epilog=cli_reproduce.EPILOG)(cli_reproduce.reproduce)
 
 
 @app.command("compile", epilog="Examples:  harembed compile model.tflite --board nucleo_l552ze_q\n\n"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from harembed.data.recording import Windows
 from harembed.errors import SearchError, unknown_name
 from harembed.rundir import RunDir
-from harembed.search import autoslim, evolution, pas, random_search, sftnas
+from harembed.search import autoslim, evolution, pas, published, random_search, sftnas
 from harembed.search.contest import Progress
 from harembed.search.dqn import strategy as dqn
 from harembed.search.result import SearchResult
@@ -25,6 +25,7 @@ STRATEGIES: dict[str, Strategy] = {
     "dqn": dqn.search,
     "autoslim": autoslim.search,
     "pas": pas.search,
+    "published": published.search,
 }
 
 
