@@ -73,7 +73,8 @@ def _origin(job: SearchJob, asked: SearchSettings, recipe: Recipe, networks: int
                   asked.dqn.max_layers, recipe.to_dict(), networks)
 
 
-def fit(folder: Path, at: Sequence[int], metric: Metric | None, console: Console) -> Assessment:
+def fit(folder: Path, at: Sequence[int], metric: Metric | None, console: Console,
+        settings: FitSettings = FitSettings()) -> Assessment:
     """Cross-validate and fit all predictors after so many epochs; write and print how well they do.
 
     Parameters
@@ -93,7 +94,7 @@ def fit(folder: Path, at: Sequence[int], metric: Metric | None, console: Console
     entries = read_entries(run.file(FILE))
     origin = Origin(**{**about["origin"], "networks": sum(e.run == 0 for e in entries)})
     with stage(console, "Fit") as tick, one_thread():
-        assessment, fitted = assess(entries, metric or about["metric"], at, origin, FitSettings(), tick)
+        assessment, fitted = assess(entries, metric or about["metric"], at, origin, settings, tick)
         tick(1, 1, f"{len(fitted)} predictors on {origin.networks} networks")
     written: dict[str, Any] = {"predictors.json": save_predictors(fitted, run.file("predictors.json")),
                                "assessment.json": run.write_json("assessment.json", assessment.to_dict()),

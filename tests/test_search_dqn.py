@@ -197,7 +197,7 @@ def test_from_recordings_to_predictors_in_two_commands(tmp_path):
     assert verbs.database(settings, out, 10, 4, 1, 1, None, console) == found  # nothing was left to do
     with pytest.raises(RunError, match="epochs = 1, now 2"):
         verbs.database(settings, out, 10, 4, 2, 1, None, console)
-    assessment = verbs.fit(out, [1], None, console)
+    assessment = verbs.fit(out, [1], None, console, FitSettings(epochs=2))
     assert (assessment.metric, assessment.networks, assessment.groups[0].twice) == ("macro_f1", 10, 4)
     assert "best 20 %" in (out / "assessment.svg").read_text()
     file = out / "predictors.json"

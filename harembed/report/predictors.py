@@ -55,7 +55,8 @@ def plot(assessment: Assessment) -> str:
         axes.set_title(f"after {count} epochs")
         axes.grid(axis="y", color="#eaecf0")
     panels[0].set_ylabel("Spearman correlation")
-    panels[-1].legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    if panels[-1].get_legend_handles_labels()[0]:  # groups of under three networks have no correlation
+        panels[-1].legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

@@ -103,7 +103,7 @@ class Learner:
             torch.manual_seed(seed)
             self.local, self.target = (Controller(settings.max_layers, actions, settings.units) for _ in range(2))
         self.target.load_state_dict(self.local.state_dict())
-        self.optimizer = torch.optim.Adam(self.local.parameters(), settings.learning_rate)
+        self.optimizer = torch.optim.Adam(self.local.parameters(), settings.learning_rate, fused=True)
         self.memory = _Memory(torch.zeros((settings.memory, 3), dtype=torch.int64), torch.zeros(settings.memory))
         self.generator = torch.Generator().manual_seed(seed)
         self.steps = 0
