@@ -73,6 +73,15 @@ OnOption = Annotated[Target | None, typer.Option("--on", help="A simulator or th
 TrainEpochsOption = Annotated[int | None, typer.Option(help="Epochs that a search may train in all, to compare "
                                                             "strategies at equal effort. Default: as many as sftnas "
                                                             "takes.")]
+ExecutorOption = Annotated[str | None, typer.Option(help="What trains candidates, with the same result. local: "
+                                                         "processes of this machine. ray: workers of Ray, on one "
+                                                         "machine or many. Default: local.")]
+AddressOption = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Of a Ray cluster that this machine is "
+                                                                             "part of; each machine needs the same "
+                                                                             "harembed, none but this one the data. "
+                                                                             "Default: start Ray here alone.")]
+ProcessesOption = Annotated[int | None, typer.Option(help="That train candidates on this machine; any number gives "
+                                                          "the same result. Default: 2.")]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")]
 
 
@@ -86,7 +95,10 @@ def common(
 @app.command(epilog="Examples:  harembed search --board nucleo_l552ze_q\n\n"
                     "harembed search --board nucleo_l552ze_q --dataset uci-har --macs 150000 --out runs/uci\n\n"
                     "harembed search --strategy evolution --train-epochs 2400 --out runs/evolution\n\n"
-                    "harembed search --board host --dataset csv:recordings/ --window 128 --hop 64")
+                    "harembed search --board host --dataset csv:recordings/ --window 128 --hop 64\n\n"
+                    "On several machines: `ray start --head --disable-usage-stats` on the first, `ray start "
+                    "--address HOST:6379` on the others, then on any of them\n\n"
+                    "harembed search --executor ray --address HOST:6379")
 def search(
     board: BoardOption = "nucleo_l552ze_q",
     dataset: Annotated[str | None, typer.Option(help="watch, uci-har, motionsense, hapt, dsads, ..., csv:PATH: "
@@ -113,6 +125,9 @@ def search(
     hop: Annotated[int | None, typer.Option(help="Samples between windows. Default: the dataset's.")] = None,
     split: Annotated[str | None, typer.Option(help="Another split; loso=SUBJECT leaves one person out.")] = None,
     optimize: OptimizeOption = None,
+    executor: ExecutorOption = None,
+    address: AddressOption = None,
+    processes: ProcessesOption = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings; options win over it.")] = None,
     data_root: RootOption = None,
     toolchain: ToolchainOption = None,
@@ -130,6 +145,7 @@ def search(
         "strategy": strategy, "train_epochs": train_epochs, "search_epochs": search_epochs,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
+        "executor": executor, "address": address, "processes": processes,
     }
     asked = load_settings(settings, given)
     pipeline.search(asked, out or pipeline.default_folder(asked.dataset, asked.board), data_root, console, toolchain)
@@ -149,6 +165,9 @@ def sweep(
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
     train_epochs: TrainEpochsOption = None,
+    executor: ExecutorOption = None,
+    address: AddressOption = None,
+    processes: ProcessesOption = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file with any other settings of the searches.")] = None,
     data_root: RootOption = None,
     toolchain: ToolchainOption = None,
@@ -164,7 +183,8 @@ def sweep(
     wanted = sweeps.points([s.strip() for s in strategies.split(",")],
                            sweeps.numbers(beta1, float, "--beta1") if beta1 else [],
                            sweeps.numbers(seeds, int, "--seeds"))
-    given = {"board": board, "dataset": dataset, "ram": ram, "macs": macs, "train_epochs": train_epochs}
+    given = {"board": board, "dataset": dataset, "ram": ram, "macs": macs, "train_epochs": train_epochs,
+             "executor": executor, "address": address, "processes": processes}
     folder = out or pipeline.default_folder(f"sweep-{load_settings(settings, given).dataset}", board)
     found = sweeps.sweep(wanted, settings, given, folder, data_root, console, toolchain)
     sweeps.print_sweep(found, folder, console)

@@ -48,7 +48,7 @@ def checks(data_root: Path | None = None) -> list[Check]:
     ----------
     data_root : Path    as --data-root; None looks where HAREMBED_DATA says
     """
-    return [_python(), *_packages(), _toolchain(), *_optional_compilers(), _host_compiler(), *_programs(),
+    return [_python(), *_packages(), _ray(), _toolchain(), *_optional_compilers(), _host_compiler(), *_programs(),
             _serial_ports(), *_foreign_sources(), *_datasets(data_root)]
 
 
@@ -82,6 +82,16 @@ def _packages() -> Iterable[Check]:
         except importlib.metadata.PackageNotFoundError:
             found, ok = "missing", False
         yield Check(name, ok, found, needed_for, f"Type `pip install '{requirement}'`.", required=True)
+
+
+def _ray() -> Check:
+    """An extra: searches train in local processes without it."""
+    try:
+        found = importlib.metadata.version("ray")
+    except importlib.metadata.PackageNotFoundError:
+        found = "missing"
+    return Check("ray", found != "missing", found, "--executor ray: searches on several machines",
+                 "Type `pip install 'harembed[ray]'`.")
 
 
 def _toolchain() -> Check:

@@ -91,3 +91,7 @@ class SearchJob(Job):
                              f"{board.name}.", "Ask for less; the stack and the serial buffers need some too.")
         if self.settings.latency_us is not None:
             load_latency_model(board)
+        if self.settings.executor == "ray" and not self.run.has("search.json"):
+            from harembed.search.ray_executor import check_ray  # imports PyTorch
+
+            check_ray(self.settings.address)

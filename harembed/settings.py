@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harembed.errors import RunError, unknown_name
 
@@ -14,7 +14,9 @@ from harembed.errors import RunError, unknown_name
 class RunSettings(BaseModel):
     """Every value that changes the result of a run; paths and terminal options are not among them.
 
-    A budget of None means the board's own (RAM) or none (latency).
+    A budget of None means the board's own (RAM) or none (latency). What only says where candidates are trained does
+    not change the result either: it is checked here with the rest, but no run remembers it, and a run may go on with
+    other values.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +40,19 @@ class RunSettings(BaseModel):
     hop: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     split: str | None = Field(None, description="default: the dataset's protocol")
     optimize: Literal["speed", "balanced", "size"] | None = Field(None, description="of the C; default: balanced")
+    executor: Literal["local", "ray"] = Field("local", exclude=True, description="of the candidates' trainings")
+    address: str | None = Field(None, exclude=True, description="HOST:PORT of a Ray cluster; default: a local one")
+    processes: int | None = Field(None, gt=0, exclude=True, description="on this machine; default: 2")
+
+    @model_validator(mode="after")
+    def _of_ray(self) -> "RunSettings":
+        if self.address is not None and self.executor != "ray":
+            raise ValueError("--address is of --executor ray")
+        if self.address is not None and not re.fullmatch(r"[^\s/]+:\d+", self.address):
+            raise ValueError(f"--address takes HOST:PORT, not {self.address!r}")
+        if self.address is not None and self.processes is not None:
+            raise ValueError("--processes is of this machine, and --address names a cluster, which has its own CPUs")
+        return self
 
     def to_toml(self) -> str:
         """Stable text: the same settings give the same bytes."""
@@ -74,6 +89,8 @@ def load_settings(path: Path | None, overrides: dict[str, Any]) -> RunSettings:
             known = re.findall(r"'([^']+)'", first["ctx"]["expected"])
             raise RunError(f"{where}: {unknown_name(key, str(first['input']), known)}",
                            "See `harembed search --help`.") from e
+        if first["type"] == "value_error":
+            raise RunError(f"{where}: {first['ctx']['error']}.", "See `harembed search --help`.") from e
         raise RunError(f"{where}: {key}: {first['msg']} (got {first['input']!r}).",
                        "See `harembed search --help`.") from e
 

@@ -107,7 +107,8 @@ def _search_settings(job: SearchJob) -> SearchSettings:
         latency_us=s.latency_us, clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
         bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
-        final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs)
+        final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
+        executor=s.executor, address=s.address, processes=s.processes or SearchSettings.processes)
 
 
 def _tails(job: SearchJob) -> tuple[str, ...]:

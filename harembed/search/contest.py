@@ -91,7 +91,8 @@ class Contest:
 def open_contest(windows: Windows, settings: SearchSettings, rundir: RunDir, progress: Progress) -> Iterator[Contest]:
     """A contest over the ledger of a run folder, with processes that train."""
     divide = (windows, settings.folds, derived_seed(settings.seed, "folds"), settings.vectors)
-    with workers(settings.processes, make_folds, divide, train_and_score) as run:
+    with workers(settings.processes, make_folds, divide, train_and_score, settings.executor,
+                 settings.address) as run:
         yield Contest(windows, settings, Ledger(rundir), progress, run)
 
 

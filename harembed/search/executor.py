@@ -1,61 +1,128 @@
-"""Trainings side by side in local processes, one thread each: small networks leave a second thread idle.
+"""Trainings side by side, one thread each: small networks leave a second thread idle.
 
-Results come in the order of the tasks, whoever finished first, so one process and many give the same ledger.
+By default in local processes, which are started here; with executor "ray" by Ray (ray_executor.py), on one machine or
+on many. Results come in the order of the tasks, whoever finished first, so one process and many give the same ledger.
+A process that is lost (killed, or out of memory) costs the time of what it had in hand: that is trained again.
 """
 
 import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
 
+from harembed.errors import SearchError
 from harembed.train.one_thread import one_thread
 
 Task = tuple[Any, ...]
 Map = Callable[[Sequence[Task]], Iterator[Any]]
+
+RETRIES = 3  # of a task whose process is lost; then the task itself is to blame
 
 _state: Any = None  # of a worker: what its setup returned
 _work: Callable[..., Any] | None = None
 
 
 @contextmanager
-def workers(count: int, setup: Callable[..., Any], arguments: tuple[Any, ...],
-            work: Callable[..., Any]) -> Iterator[Map]:
+def workers(count: int, setup: Callable[..., Any], arguments: tuple[Any, ...], work: Callable[..., Any],
+            executor: str = "local", address: str | None = None) -> Iterator[Map]:
     """Start processes that call work(setup(*arguments), *task) for every task; they end with the context.
 
     Parameters
     ----------
-    count : int    processes; 1 computes in this process, with the same results
+    count : int    processes; 1 computes in this process, with the same results. A Ray cluster has its own number
     setup, work : functions of a module
+    executor : "local" or "ray"
+    address : HOST:PORT of a Ray cluster; None starts one on this machine
+
+    Raises
+    ------
+    SearchError    processes were lost again and again, or Ray cannot be used
+    HarembedError  what a task raised; it is not tried again
     """
-    if count == 1:
+    if executor == "ray":
+        from harembed.search.ray_executor import ray_workers
+
+        with ray_workers(count, address, setup, arguments, work) as run:
+            yield run
+    elif count == 1:
         with one_thread():
             state = setup(*arguments)
             yield lambda tasks: (work(state, *task) for task in tasks)
-        return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(count, _start, (setup, arguments, work, os.getpid())) as pool:
-        # Leaving the context terminates the pool, also on Ctrl-C.
-        yield lambda tasks: pool.imap(_run, tasks)
+    else:
+        with _Processes(count, setup, arguments, work) as processes:
+            yield processes.map
 
 
-def _start(setup: Callable[..., Any], arguments: tuple[Any, ...], work: Callable[..., Any], parent: int) -> None:
+class _Processes:
+    """A pool that is started anew when one of its processes is lost."""
+
+    def __init__(self, count: int, setup: Callable[..., Any], arguments: tuple[Any, ...],
+                 work: Callable[..., Any]) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        # Nothing is ever sent. A worker reads the end of it when this process closes it, or is killed.
+        self._end, self._held = self._context.Pipe(duplex=False)
+        self._count, self._initial = count, (setup, arguments, work, self._end)
+
+    def __enter__(self) -> "_Processes":
+        self._pool = self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+        self._pool.shutdown(cancel_futures=True)
+        self._end.close()
+
+    def map(self, tasks: Sequence[Task]) -> Iterator[Any]:
+        return self._in_order(tasks, [self._pool.submit(_run, task) for task in tasks])
+
+    def _in_order(self, tasks: Sequence[Task], futures: list[Future[Any]]) -> Iterator[Any]:
+        lost = 0
+        for number in range(len(tasks)):
+            while True:
+                try:
+                    result = futures[number].result()
+                    break
+                except BrokenProcessPool as e:
+                    lost += 1
+                    if lost > RETRIES:
+                        raise SearchError(f"Processes that train candidates were lost {lost} times in a row: killed, "
+                                          "or out of memory.", "Use --processes 1, or free some memory; the same "
+                                          "command goes on where it stopped.") from e
+                    self._repeat(tasks, futures)
+            lost = 0
+            yield result
+
+    def _repeat(self, tasks: Sequence[Task], futures: list[Future[Any]]) -> None:
+        """Start processes again, for all that had not finished."""
+        self._pool.shutdown()
+        self._pool = self._start()
+        for number, future in enumerate(futures):
+            if future.cancelled() or isinstance(future.exception(), BrokenProcessPool):
+                futures[number] = self._pool.submit(_run, tasks[number])
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self._count, self._context, _start, self._initial)
+
+
+def _start(setup: Callable[..., Any], arguments: tuple[Any, ...], work: Callable[..., Any], end: Connection) -> None:
     """Prepare a worker: Ctrl-C is for the parent, and if that is killed the worker ends by itself."""
     global _state, _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(end,), daemon=True).start()
     torch.set_num_threads(1)
     _state, _work = setup(*arguments), work
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
+def _end_with(parent: Connection) -> None:
+    parent.poll(None)  # nothing ever comes but the end
     os._exit(1)
 
 

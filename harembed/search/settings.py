@@ -81,6 +81,8 @@ class SearchSettings:
     train_epochs: int | None = None  # of training in all (effort.py); None: what the numbers above come to
     population: int = 12  # of strategy evolution: networks of a generation
     processes: int = 2  # that score candidates, one thread each; any number gives the same result
+    executor: str = "local"  # of these trainings, or "ray"; gives the same result, too
+    address: str | None = None  # HOST:PORT of a Ray cluster; None starts one here, with so many processes
 
     def latency_us_of(self, macs: float) -> float:
         """Estimated duration of an inference, by a constant number of cycles per MAC."""
