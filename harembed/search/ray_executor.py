@@ -30,6 +30,7 @@ PATIENCE_S = 30.0  # between looks whether the cluster can compute at all
 REACH_S = 5.0
 ANSWER_S = 120.0  # a busy machine takes long to start Python
 MUST_AGREE = ("torch", "numpy")
+TOKEN = Path.home() / ".ray" / "auth_token"  # Ray makes it when it first starts on one machine alone
 
 Shared = tuple[Callable[..., Any], tuple[Any, ...], Callable[..., Any], dict[str, str]]
 
@@ -42,7 +43,8 @@ def ray_workers(count: int, address: str | None, setup: Callable[..., Any], argu
                 work: Callable[..., Any]) -> Iterator[Map]:
     """As harembed.search.executor.workers; `count` is of processes on this machine, if there is no address."""
     with _connected(count, address) as ray:
-        _check_nodes(ray)
+        if address is not None:
+            _check_nodes(ray)
         shared = ray.put((setup, arguments, work, installed()))
         # By default Ray tries again when a worker or its node is lost, and not when a task raises.
         remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_run)
@@ -73,7 +75,11 @@ def installed() -> dict[str, str]:
 
 
 def _import_ray() -> ModuleType:
+    """Ray, without its usage statistics, and with the token of its clusters where there is one: `ray start` uses that
+    unasked, but a client only if told to before it is imported."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if TOKEN.is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
         import ray.exceptions
@@ -99,7 +105,7 @@ def _connected(count: int, address: str | None) -> Iterator[ModuleType]:
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as e:
         ray.shutdown()
         where = "on this machine" if address is None else f"at {address}"
-        raise SearchError(f"Cannot use Ray {where}: {_first_line(e)}", _how_to_connect(ray, address, e)) from e
+        raise SearchError(f"Cannot use Ray {where}: {_first_line(e)}", _how_to_connect(address)) from e
     try:
         yield ray
     finally:
@@ -112,13 +118,11 @@ def _reach(address: str) -> None:
     socket.create_connection((host, int(port)), REACH_S).close()
 
 
-def _how_to_connect(ray: ModuleType, address: str | None, error: Exception) -> str:
-    if isinstance(error, ray.exceptions.AuthenticationError):
-        return "Set RAY_AUTH_MODE=token and have the token of the cluster in ~/.ray/auth_token, as its machines do."
+def _how_to_connect(address: str | None) -> str:
     if address is None:
         return "Leave --executor out to train in local processes."
     return ("Start Ray with `ray start --head` on the first machine and `ray start --address HOST:6379` on the "
-            "others; this one must be among them.")
+            f"others; this one must be among them. If there is a file ~/.ray/{TOKEN.name}, all need the same.")
 
 
 def _check_nodes(ray: ModuleType) -> None:
