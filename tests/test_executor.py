@@ -25,8 +25,8 @@ from harembed.settings import RunSettings, load_settings
 from harembed.space import Architecture, ConvTail, TemporalConv
 from harembed.train.recipe import Recipe
 
-# Before Ray is imported: its nodes let in who knows this, and nothing is written into the home folder. By default
-# its workers would leave a busy machine to all others.
+# Before Ray is imported: its nodes let in who knows this, and nothing is written into the home folder. Workers get
+# their share of a busy machine.
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0",
                "RAY_worker_niceness": "0"}
 

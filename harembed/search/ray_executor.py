@@ -100,6 +100,8 @@ def _connected(count: int, address: str | None) -> Iterator[ModuleType]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None:
+            # Ray's default makes workers wait for all else that runs; local processes do not.
+            os.environ.setdefault("RAY_worker_niceness", "0")
             ray.init(address="local", num_cpus=count, include_dashboard=False, **quiet)
         else:
             _reach(address)
