@@ -25,8 +25,10 @@ from harembed.settings import RunSettings, load_settings
 from harembed.space import Architecture, ConvTail, TemporalConv
 from harembed.train.recipe import Recipe
 
-# Before Ray is imported: its nodes let in who knows this, and nothing is written into the home folder.
-os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
+# Before Ray is imported: its nodes let in who knows this, and nothing is written into the home folder. Workers get
+# their share of a busy machine.
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0",
+               "RAY_worker_niceness": "0"}
 
 HERE = Path(__file__).parent
 NODE = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
@@ -63,7 +65,7 @@ def cluster(tmp_path_factory):
 
 
 def test_a_killed_node_costs_the_training_that_it_had_in_hand(cluster, whole, tmp_path, monkeypatch):
-    """The ledger is that of one process, and what had finished was not trained again."""
+    """The ledger is that of one process, and nothing else was trained twice."""
     reports = 0
 
     def progress(*_):
@@ -76,11 +78,9 @@ def test_a_killed_node_costs_the_training_that_it_had_in_hand(cluster, whole, tm
     where = replace(SMALL, executor="ray", address=cluster.address)
     search_with(tmp_path, where, progress)
     assert (tmp_path / "ledger.jsonl").read_bytes() == whole
-    lines = Path(os.environ[LOG]).read_text().splitlines()
-    begun, ended = ([line.split()[1] for line in lines if line.startswith(word)] for word in ("begin", "end"))
-    assert len(set(ended)) == len(ended)
-    assert len(begun) - len(ended) <= 1
-    assert len(ended) == whole.count(b"\n")  # one line a training
+    begun = Path(os.environ[LOG]).read_text().splitlines()
+    assert len(set(begun)) == whole.count(b"\n")  # one line a training
+    assert len(begun) - len(set(begun)) <= 1
 
 
 def search_with(path, settings, progress):
