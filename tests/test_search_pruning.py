@@ -14,6 +14,7 @@ from harembed.search.backbone import backbone
 from harembed.search.effort import Effort, candidate_epochs
 from harembed.search_job import SearchJob
 from harembed.settings import load_settings
+from harembed.stages import _candidate, _search_curves
 
 # Backbones of 7,888 and 8,792 MACs; gates that need ten steps to close.
 SMALL = replace(TINY, backbone=0.06, groups=2, macs=4_500, bilevel=replace(TINY.bilevel, gates_lr=5e-2))
@@ -66,6 +67,15 @@ def test_candidates_stay_within_limits_and_the_search_within_its_effort(whole):
     assert result.epochs_trained["super-net"] == rounds * getattr(effort, strategy)
     assert result.epochs_trained["candidates"] == sum(candidate_epochs(c, SMALL) for c in result.candidates)
     assert result.epochs_trained["total"] <= effort.budget
+
+
+def test_a_report_can_tell_of_it(whole):
+    strategy, _, result = whole
+    found_by = {_candidate(c, 6, SMALL)["found_by"] for c in result.candidates}
+    assert {"pruning, round 1", "pruning, round 2"} <= found_by
+    curves = _search_curves(result)
+    assert [c["ylabel"] for c in curves] == ["loss", *["thousand MACs"] * (strategy == "pas"), "macro F1, validation"]
+    assert all(len(values) == SMALL.bilevel.epochs for c in curves[:-1] for values in c["series"].values())
 
 
 def test_what_a_pruned_network_costs():
