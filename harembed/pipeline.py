@@ -63,6 +63,13 @@ def from_recordings() -> tuple[Stage, ...]:
     )
 
 
+def to_float() -> tuple[Stage, ...]:
+    """The stages of a network that is scored in float alone."""
+    from harembed import stages
+
+    return (*from_recordings()[:3], Stage("Score", "float.json", stages.score_float))
+
+
 def default_folder(subject: str, board: str) -> Path:
     """runs/<dataset or model>-<board>, with characters that are awkward in paths replaced."""
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in f"{subject}-{Path(board).stem}")
@@ -118,6 +125,12 @@ def compile_model(model: Path, board: str = "nucleo_l552ze_q", folder: Path | No
 
 
 def _run(job: Job, subject: str, settings_toml: str, stages: tuple[Stage, ...]) -> dict[str, Any]:
+    run_stages(job, subject, settings_toml, stages)
+    return write_report(job.run, job.console)
+
+
+def run_stages(job: Job, subject: str, settings_toml: str, stages: tuple[Stage, ...]) -> None:
+    """Run those stages that the folder lacks."""
     # A new folder is claimed by the first stage, when its input has proved good.
     if job.run.has("run.toml"):
         job.run.claim(settings_toml)
@@ -131,7 +144,6 @@ def _run(job: Job, subject: str, settings_toml: str, stages: tuple[Stage, ...]) 
         with stage(job.console, s.title) as tick:
             note = s.run(job, tick)
             tick(1, 1, note)
-    return write_report(job.run, job.console)
 
 
 def write_report(run: RunDir, console: Console) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class RunSettings(BaseModel):
     board: str = "nucleo_l552ze_q"
     dataset: str = "watch"
     seed: int = Field(0, ge=0, description="of the search, training and all splits")
-    strategy: Literal["sftnas", "random", "evolution", "autoslim", "pas"] = "sftnas"
+    strategy: Literal["sftnas", "random", "evolution", "autoslim", "pas", "published"] = "sftnas"
     ram: int | None = Field(None, gt=0, description="bytes of arena; default: the board's")
     macs: int = Field(200_000, gt=0, description="multiply-accumulates of one inference, at most")
     latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")

@@ -45,7 +45,8 @@ _PRUNED_PARTS = {"super-net": (0.0, 0.5), "scoring": (0.5, 0.2), "entrants": (0.
 SEARCH_PARTS = {
     "sftnas": {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (0.35, 0.2), "refining": (0.55, 0.2),
                "finals": (0.75, 0.25)},
-    "random": _DRAWN_PARTS, "evolution": _DRAWN_PARTS, "autoslim": _PRUNED_PARTS, "pas": _PRUNED_PARTS}
+    "random": _DRAWN_PARTS, "evolution": _DRAWN_PARTS, "autoslim": _PRUNED_PARTS, "pas": _PRUNED_PARTS,
+    "published": {"scoring": (0.0, 1.0)}}
 
 
 def read_data(job: SearchJob, tick: Tick) -> str:
@@ -192,6 +193,8 @@ def _found_by(origin: dict[str, Any]) -> str:
         return f"generation {origin['generation'] + 1}"
     if "pruned" in origin:
         return f"pruning, round {origin['round'] + 1}"
+    if origin["drawn"] == "published":
+        return "its authors"
     return "chance" if origin["drawn"] in ("newcomer", "random") else f"super-net, {origin['drawn']}"
 
 
@@ -224,6 +227,25 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
     job.run.write("float.pt", state_to_bytes(model.state_dict()))
     return f"{recipe.epochs} epochs, loss {history.epochs[-1]['loss']:.3f}"
+
+
+@one_thread()
+def score_float(job: SearchJob, tick: Tick) -> str:
+    """float.json: for networks that are not meant for a device; then, once, the test subjects.
+
+    They are fine-tuned as long as the float branch of `quantise`, so that their scores stand beside its; but with
+    batch norm, and with PyTorch's LSTM, which is many times quicker than our step by step.
+    """
+    arch = job.chosen()
+    model = build_model(arch)
+    model.load_state_dict(state_from_bytes(job.run.file("float.pt").read_bytes()))
+    x, y = _tensors(job)
+    recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
+    train(model, x, y, recipe, derived_seed(job.settings.seed, "final"), sensors=_sensors(job, arch),
+          progress=lambda e, f: tick(e + 1, recipe.epochs, f"fine-tuning, loss {f['loss']:.3f}"))
+    test = _scores(job, predict(model, _test(job, arch)))
+    job.run.write_json("float.json", {"test": {"float": test}, "fine_tuning": recipe.to_dict()})
+    return f"test macro F1: float {test['macro_f1']:.4f}"
 
 
 @one_thread()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from harembed.data.recording import Windows
 from harembed.errors import SearchError, unknown_name
 from harembed.rundir import RunDir
-from harembed.search import autoslim, evolution, pas, random_search, sftnas
+from harembed.search import autoslim, evolution, pas, published, random_search, sftnas
 from harembed.search.contest import Progress
 from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings
@@ -23,6 +23,7 @@ STRATEGIES: dict[str, Strategy] = {
     "evolution": evolution.search,
     "autoslim": autoslim.search,
     "pas": pas.search,
+    "published": published.search,
 }
 
 
