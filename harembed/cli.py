@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harembed import cli_reproduce
 from harembed.errors import HarembedError
 
 if TYPE_CHECKING:  # numpy would slow down --help
@@ -176,6 +177,9 @@ def sweep(
     sweeps.print_sweep(found, folder, console)
     if any("error" in row for row in found["runs"]):
         raise typer.Exit(1)
+
+
+app.command("reproduce", epilog=cli_reproduce.EPILOG)(cli_reproduce.reproduce)
 
 
 @app.command("compile", epilog="Examples:  harembed compile model.tflite --board nucleo_l552ze_q\n\n"

@@ -19,6 +19,10 @@ class DataError(HarembedError):
     """A dataset or a recording is missing, damaged or unsuitable."""
 
 
+class MissingDataError(DataError):
+    """The archive of a dataset is not at hand, and could not be downloaded."""
+
+
 class BoardError(HarembedError):
     """A board file is wrong, or what was asked for does not fit the board."""
 

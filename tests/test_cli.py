@@ -132,8 +132,8 @@ def test_ctrl_c_ends_with_130_and_no_partial_file(tmp_path):
     assert not [p for p in out.rglob("*") if p.name.endswith(".tmp")]
 
 
-@pytest.mark.parametrize("verb", ["search", "sweep", "compile", "bench", "profile", "fit-latency", "check-latency",
-                                  "validate", "export", "report", "boards", "datasets", "doctor"])
+@pytest.mark.parametrize("verb", ["search", "sweep", "reproduce", "compile", "bench", "profile", "fit-latency",
+                                  "check-latency", "validate", "export", "report", "boards", "datasets", "doctor"])
 def test_every_verb_has_help_with_an_example(verb, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["harembed", verb, "--help"])
     monkeypatch.setenv("COLUMNS", "200")

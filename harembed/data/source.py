@@ -9,7 +9,7 @@ import pooch
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harembed.data.archive import git_blob_of, sha256_of
-from harembed.errors import DataError
+from harembed.errors import DataError, MissingDataError
 
 ENVIRONMENT = "HAREMBED_DATA"  # folder with the official archives
 
@@ -40,7 +40,8 @@ def find_or_download(source: ArchiveSource, data_root: Path | None) -> Path:
 
     Raises
     ------
-    DataError    a named folder does not exist; or the download fails or has another checksum
+    DataError           a named folder does not exist
+    MissingDataError    the download fails or has another checksum
     """
     cache = Path(pooch.os_cache("harembed"))
     environment = os.environ.get(ENVIRONMENT)
@@ -93,7 +94,7 @@ def _download(source: ArchiveSource, cache: Path, wanted: Path) -> Path:
         known_hash = f"sha256:{source.sha256}" if source.sha256 else None
         return Path(pooch.retrieve(source.url, known_hash, source.download_name, cache, downloader=downloader))
     except (OSError, ValueError) as e:  # requests' errors are OSErrors; pooch words a wrong checksum as ValueError
-        raise DataError(f"{source.title} is not at hand and its download failed: {_short(e)}.", by_hand) from e
+        raise MissingDataError(f"{source.title} is not at hand and its download failed: {_short(e)}.", by_hand) from e
     finally:
         bar.close()
 

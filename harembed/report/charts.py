@@ -1,7 +1,7 @@
 """The pictures of the report, as SVG text that stands inside the page: no script, no network, prints well."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -64,6 +64,22 @@ def curves(series: dict[str, Sequence[float | None]], ylabel: str, xlabel: str =
         axes.set_yscale("log")
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(color="#eaecf0")
+    if len(series) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def trade_off(series: Mapping[str, Sequence[tuple[float, float, str]]], xlabel: str, ylabel: str) -> str:
+    """Points (x, y, label), those of a series joined in the order of x."""
+    figure = Figure(figsize=(5.6, 3.4))
+    axes = figure.add_subplot()
+    for (name, points), color in zip(series.items(), _PALETTE * 4, strict=False):
+        line = sorted(points)
+        axes.plot([p[0] for p in line], [p[1] for p in line], color=color, marker="o", ms=4, lw=1.2, label=name)
+        for x, y, label in line:
+            axes.annotate(label, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7, color=color)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(color="#eaecf0")
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=8)

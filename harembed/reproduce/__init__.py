@@ -1,0 +1,20 @@
+"""The tables and figures of the papers that this project makes again. To add one: its definition, and a line here."""
+
+from harembed.errors import RunError, unknown_name
+from harembed.reproduce.definitions import Table
+from harembed.reproduce.sftnas import TABLE_I, TABLE_II, TABLE_III
+from harembed.reproduce.sftnas_figure import FIGURE_5
+
+TABLES: dict[str, Table] = {table.name: table for table in (TABLE_I, TABLE_II, TABLE_III, FIGURE_5)}
+
+
+def find_table(name: str) -> Table:
+    """A table by name.
+
+    Raises
+    ------
+    RunError    there is none; lists all
+    """
+    if name not in TABLES:
+        raise RunError(unknown_name("table", name, list(TABLES)), "List them with `harembed reproduce`.")
+    return TABLES[name]

@@ -1,0 +1,47 @@
+"""A finished run folder's figures, whatever stages it went through."""
+
+from typing import Any
+
+from harembed.new_people import FILE as NEW_PEOPLE
+from harembed.rundir import RunDir
+
+_INT8, _FLOAT, _REPORT = "scores.json", "float.json", "report.json"
+
+
+def figures(run: RunDir, by_subject: bool) -> dict[str, Any]:
+    """What harembed.reproduce.results.Run holds, without seed, date and seconds.
+
+    Parameters
+    ----------
+    by_subject : whether the test subjects are new people, so that their score is the honest one
+    """
+    search = run.read_json("search.json")
+    test = run.read_json(_INT8 if run.has(_INT8) else _FLOAT)["test"]
+    chosen = next(c for c in search["candidates"] if c["id"] == search["chosen"])
+    architecture = search["architecture"]
+    scored = test["float"]
+    found = {
+        "network": chosen["text"], "filters": [c["filters"] for c in architecture["convs"]],
+        "channels": len(architecture["channels"]), "parameters": chosen["parameters"], "macs": chosen["macs"],
+        **{key: scored[key] for key in ("macro_f1", "weighted_f1", "accuracy")},
+        "macro_f1_int8": test["int8"]["macro_f1"] if "int8" in test else None,
+        "new_people_f1": scored["macro_f1"] if by_subject else _new_people(run),
+        "epochs_trained": search["epochs_trained"]["total"]}
+    if run.has(_REPORT):
+        report = run.read_json(_REPORT)
+        found |= {"latency_us": report["latency_us"], "peak_ram_bytes": report["peak_ram_bytes"]}
+    return found
+
+
+def _new_people(run: RunDir) -> float | None:
+    return run.read_json(NEW_PEOPLE).get("macro_f1") if run.has(NEW_PEOPLE) else None
+
+
+def protocol(run: RunDir) -> tuple[str, str]:
+    """(the dataset's title, its protocol in words)."""
+    data = run.read_json("data.json")
+    p = data["protocol"]
+    return data["title"], (f"{p['split']}; windows of {p['window']} samples, hop {p['hop']}, "
+                           f"{len(data['channels'])} channels, {len(data['classes'])} classes; "
+                           f"{data['windows']['train']:,} windows to train, {data['windows']['test']:,} to test; "
+                           f"metric: {p['metric']}")

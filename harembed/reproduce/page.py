@@ -1,0 +1,52 @@
+"""A result as files for people: Markdown, and one self-contained HTML page."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from harembed.report import charts
+from harembed.reproduce.definitions import Table
+from harembed.reproduce.results import Result
+from harembed.reproduce.show import grid, markdown, notes, origin
+from harembed.resources import resource_dir
+from harembed.rundir import write_atomic
+
+
+def write_pages(result: Result, table: Table, folder: Path) -> tuple[Path, ...]:
+    """table.md and table.html."""
+    return (write_atomic(folder / "table.md", markdown(result, table.metric)),
+            write_atomic(folder / "table.html", render(result, table)))
+
+
+def render(result: Result, table: Table) -> str:
+    """The page; refers to nothing outside itself."""
+    # The SVG texts are ours, not the user's: they enter unescaped.
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(resource_dir("templates") / "report"),
+                                     autoescape=True, undefined=jinja2.StrictUndefined,
+                                     trim_blocks=True, lstrip_blocks=True)
+    header, rows = grid(result, table.metric)
+    plots = _plots(result) if table.drawn else []
+    return environment.get_template("reproduce.html.j2").render(
+        result=result, header=header, rows=rows, notes=notes(result), origin=origin(result),
+        plots=[{**plot, "svg": Markup(plot["svg"])} for plot in plots])
+
+
+def _plots(result: Result) -> list[dict[str, Any]]:
+    """Figure 5: (a) time against score, (b) filters by layer."""
+    series: dict[str, list[tuple[float, float, str]]] = {}
+    for row in result.rows:
+        for run in row.runs:
+            if run.latency_us is not None and run.macro_f1_int8 is not None:
+                series.setdefault(row.series, []).append((run.latency_us / 1e3, run.macro_f1_int8, row.name))
+    filters = {row.name: row.runs[0].filters for row in result.rows if row.runs}
+    if not series:
+        return []
+    return [
+        {"svg": charts.trade_off(series, "modelled ms of one inference", "macro F1, int8, test subjects"),
+         "caption": "(a) Time against score: each point is the network of one search. Time is estimated by the "
+                    "board's cycle model."},
+        {"svg": charts.curves({name: list(map(float, f)) for name, f in filters.items()}, "filters", "layer"),
+         "caption": "(b) Filters of the first stage by layer, of the first seed."}]

@@ -1,0 +1,139 @@
+"""A result as a table of text: on the terminal, and as Markdown."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harembed.reproduce.results import Result, RowResult, Run, mean_and_deviation
+
+_FRACTION = ("macro_f1", "weighted_f1", "accuracy")  # the paper prints per cent
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; one that is empty in every row is left out."""
+
+    title: str
+    cell: Callable[[RowResult], str]
+
+
+def _paper(key: str, form: str) -> Callable[[RowResult], str]:
+    """A figure as printed."""
+    def cell(row: RowResult) -> str:
+        value = row.printed.get(key)
+        return "" if value is None else format(value / 100 if key in _FRACTION else value, form)
+
+    return cell
+
+
+def _ours(figure: Callable[[Run], float | None], form: str) -> Callable[[RowResult], str]:
+    """Mean and deviation over seeds, the latter where there is any."""
+    def cell(row: RowResult) -> str:
+        values = row.values(figure)
+        if not values:
+            return ""
+        mean, deviation = mean_and_deviation(values)
+        # Counts of a network that is the same with every seed do not spread.
+        return format(mean, form) + (f" ± {format(deviation, form)}" if deviation else "")
+
+    return cell
+
+
+def _latency_ms(run: Run) -> float | None:
+    return None if run.latency_us is None else run.latency_us / 1e3
+
+
+def _seeds(row: RowResult) -> str:
+    return str(len(row.runs)) if row.runs else ""
+
+
+def _filters(row: RowResult) -> str:
+    """Of the first seed: a mean over seeds would be of networks of different depth."""
+    return " ".join(map(str, row.runs[0].filters)) if row.series and row.runs else ""
+
+
+def _note(row: RowResult) -> str:
+    return "; ".join(f"seed {f.seed}: {f.error}" for f in row.failures)
+
+
+def columns(metric: str) -> tuple[Column, ...]:
+    """All columns, for a table whose scores are of this metric ("macro_f1" or "weighted_f1")."""
+    words = {"macro_f1": "macro F1", "weighted_f1": "weighted F1"}[metric]
+    return (
+        Column(f"{words}, paper", _paper(metric, ".4f")),
+        Column(f"{words}, float", _ours(lambda r: getattr(r, metric), ".4f")),
+        Column("macro F1, int8", _ours(lambda r: r.macro_f1_int8, ".4f")),
+        Column("macro F1, new people", _ours(lambda r: r.new_people_f1, ".4f")),
+        Column("parameters, paper", _paper("parameters", ",.0f")),
+        Column("parameters", _ours(lambda r: r.parameters, ",.0f")),
+        Column("MMACs, paper", _paper("mmacs", ".4g")),
+        Column("MMACs", _ours(lambda r: r.macs / 1e6, ".3f")),
+        Column("modelled ms", _ours(_latency_ms, ".2f")),
+        Column("arena, bytes", _ours(lambda r: r.peak_ram_bytes, ",.0f")),
+        Column("filters by layer", _filters),
+        Column("channels", _ours(lambda r: r.channels, ".3g")),
+        Column("seeds", _seeds),
+        Column("", _note),
+    )
+
+
+def grid(result: Result, metric: str) -> tuple[list[str], list[list[str]]]:
+    """Header and cells, the row's name first."""
+    kept = [(c, cells) for c in columns(metric) if any(cells := [c.cell(row) for row in result.rows])]
+    header = ["row", *(c.title for c, _ in kept)]
+    return header, [[row.name, *(cells[i] for _, cells in kept)] for i, row in enumerate(result.rows)]
+
+
+def notes(result: Result) -> list[str]:
+    """What has to be said beside the figures, a sentence or two each."""
+    said = [f"{result.dataset}: {result.protocol}."] if result.protocol else []
+    said += [result.missing] if result.missing else []
+    said.append(f"Test windows were scored once, after every choice. New people: {result.new_people}.")
+    if result.shortened:
+        said.append(f"Shortened against the paper's budget: {'; '.join(result.shortened)}.")
+    said += result.remarks
+    if any(len(row.runs) > 1 for row in result.rows):
+        said.append("± is the sample standard deviation over seeds.")
+    return said
+
+
+def origin(result: Result) -> str:
+    """Who made it and when."""
+    seconds = sum(run.seconds for row in result.rows for run in row.runs)
+    when = f", {result.date[:10]}" if result.date else ""
+    seeds = ", ".join(map(str, result.seeds))
+    return f"harembed {result.harembed}{when}, seed{'s' if len(result.seeds) > 1 else ''} {seeds}, {_hours(seconds)}"
+
+
+def _hours(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+def print_result(result: Result, metric: str, console: Console) -> None:
+    """The table and its notes."""
+    header, rows = grid(result, metric)
+    table = Table(title=f"{result.title}: {result.subject}", title_justify="left", box=None, header_style="bold")
+    for i, title in enumerate(header):
+        table.add_column(title.replace(", ", ",\n"), justify="left" if i == 0 else "right", vertical="bottom")
+    for cells in rows:
+        table.add_row(*map(escape, cells))
+    console.print()
+    console.print(table)
+    for line in notes(result):
+        console.print(f"[dim]{escape(line)}[/dim]", highlight=False)
+
+
+def markdown(result: Result, metric: str) -> str:
+    """The same for a README: a heading line, the table, its notes, and the command."""
+    header, rows = grid(result, metric)
+    lines = [f"**{result.title}: {result.subject}.** `{result.command}` ({origin(result)}).", ""]
+    lines += [_line(header), _line(["---"] * len(header)), *map(_line, rows), ""]
+    return "\n".join([*lines, " ".join(notes(result))]) + "\n"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
