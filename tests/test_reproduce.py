@@ -92,8 +92,8 @@ def test_a_desk_takes_two_hours_and_says_what_is_shortened(name):
     desk = table.budgets["desk"]
     assert sum(desk.minutes[row.strategy] for row in table.rows) * desk.seeds <= 120
     assert table.budgets["paper"].seeds >= 5
-    assert len(table.shortened(desk)) == 1 + len({row.strategy for row in table.rows})
-    assert table.shortened(table.budgets["paper"]) == []
+    assert len(table.shortened(desk, table.rows)) == 1 + len({row.strategy for row in table.rows})
+    assert table.shortened(table.budgets["paper"], table.rows) == []
 
 
 def test_the_time_left_follows_the_rows_that_were_made():

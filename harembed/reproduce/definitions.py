@@ -1,7 +1,7 @@
 """What a table of a paper is, as data: rows with the figures as printed, and how this project makes them again."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -116,11 +116,11 @@ class Table:
                 raise RunError(unknown_name(f"row in {self.name}", key, keys), f"Use --only {keys[0]}.")
         return tuple(row for row in self.rows if not wanted or row.key in wanted)
 
-    def shortened(self, given: Budget) -> list[str]:
-        """In what a budget differs from the paper's, in words."""
+    def shortened(self, given: Budget, rows: Sequence[Row]) -> list[str]:
+        """In what a budget differs from the paper's for these rows, in words."""
         full = self.budgets["paper"]
         found = [] if given.seeds >= full.seeds else [f"{_count(given.seeds, 'seed')} instead of {full.seeds}"]
-        for strategy in dict.fromkeys(row.strategy for row in self.rows):
+        for strategy in dict.fromkeys(row.strategy for row in rows):
             want, have = full.settings[strategy], given.settings[strategy]
             less = [f"{key} {have.get(key, 'default')} instead of {want.get(key, 'default')}"
                     for key in dict.fromkeys([*want, *have]) if want.get(key) != have.get(key)]

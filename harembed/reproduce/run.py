@@ -101,9 +101,10 @@ def reproduce(asked: Asked, folder: Path, data_root: Path | None, console: Conso
     checked = {(row.key, seed): asked.settings_of(row, seed) for row, seed in wanted}  # before hours are spent
     pace = _Pace(asked, wanted)
     found = _Found()
-    console.print(f"[bold]{asked.table.title}[/bold]: {len(wanted)} runs, budget {asked.budget}", highlight=False)
-    for words in asked.table.shortened(asked.effort):
-        console.print(f"  {words}", highlight=False)
+    console.print(f"[bold]{asked.table.title}[/bold]: {len(asked.rows)} x {asked.effort.seeds} runs, budget "
+                  f"{asked.budget}, into {folder}/", highlight=False)
+    for words in asked.table.shortened(asked.effort, asked.rows):
+        console.print(f"  {words}", highlight=False, soft_wrap=True)
     result = _result(asked, found)
     for row, seed in wanted:
         run = RunDir(folder / f"{row.key}-seed{seed}")
@@ -183,7 +184,7 @@ def _result(asked: Asked, found: _Found) -> Result:
     return Result(
         table=table.name, title=table.title, subject=table.subject, harembed=harembed.__version__,
         command=asked.command, date=max((run.date for run in found.runs.values()), default=None),
-        budget=asked.budget, seeds=seeds, shortened=table.shortened(asked.effort), changed=asked.changed,
+        budget=asked.budget, seeds=seeds, shortened=table.shortened(asked.effort, asked.rows), changed=asked.changed,
         dataset=dataset, protocol=words, new_people=table.new_people, missing=found.missing,
         remarks=list(table.remarks), rows=rows)
 
