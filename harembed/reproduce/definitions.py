@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harembed.errors import RunError, unknown_name
@@ -85,6 +85,7 @@ class Table:
     metric : the paper's
     by_subject : whether the paper's split tests on new people; then the honest figure is the same
     new_people : in words, where the column of new people comes from
+    settings : of RunSettings, of every row
     remarks : what differs from the paper
     drawn : whether the page has the two plots of figure 5
     """
@@ -99,6 +100,7 @@ class Table:
     new_people: str
     rows: tuple[Row, ...]
     budgets: Mapping[str, Budget]
+    settings: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     drawn: bool = False
 

@@ -57,7 +57,7 @@ class Asked:
         RunError    it says something that makes a row what it is
         """
         given = load_settings(self.settings, {})
-        for key in ("dataset", "seed", *(key for row in self.rows for key in row.settings)):
+        for key in ("dataset", "seed", *self.table.settings, *(key for row in self.rows for key in row.settings)):
             if key in given.model_fields_set:
                 raise RunError(f"{self.settings}: {key} is fixed by the rows of {self.table.name}.",
                                "Remove the key.")
@@ -80,7 +80,7 @@ class Asked:
 
     def settings_of(self, row: Row, seed: int) -> RunSettings:
         """Of one run."""
-        return load_settings(None, {**self.effort.settings[row.strategy], **row.settings,
+        return load_settings(None, {**self.effort.settings[row.strategy], **self.table.settings, **row.settings,
                                     "dataset": self.table.dataset, "seed": seed})
 
 

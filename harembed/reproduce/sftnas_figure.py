@@ -30,7 +30,7 @@ FIGURE_5 = Table(
     budgets={
         "paper": Budget(seeds=5, minutes={"sftnas": 1}, settings={
             "sftnas": {"search_epochs": 200, "float_epochs": 200, "qat_epochs": 16}}),
-        "desk": Budget(seeds=1, minutes={"sftnas": 16}, settings={
+        "desk": Budget(seeds=1, minutes={"sftnas": 14}, settings={
             "sftnas": {"search_epochs": 32, "float_epochs": 60, "qat_epochs": 12}})},
     remarks=(f"beta1 is varied under a limit of {BETA1_MACS:,} MACs, the limit of MACs with beta1 = 0.3. The paper "
              "prints no numbers of its figure.",),
