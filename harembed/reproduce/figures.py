@@ -21,7 +21,7 @@ def figures(run: RunDir, by_subject: bool) -> dict[str, Any]:
     architecture = search["architecture"]
     scored = test["float"]
     found = {
-        "network": chosen["text"], "filters": [c["filters"] for c in architecture["convs"]],
+        "network": chosen["text"], "filters": [c["filters"] for c in architecture.get("convs", [])],
         "channels": len(architecture["channels"]), "parameters": chosen["parameters"], "macs": chosen["macs"],
         **{key: scored[key] for key in ("macro_f1", "weighted_f1", "accuracy")},
         "macro_f1_int8": test["int8"]["macro_f1"] if "int8" in test else None,
