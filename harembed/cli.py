@@ -96,7 +96,8 @@ def search(
     strategy: Annotated[str | None, typer.Option(help="sftnas: super-net, random networks, neighbours of the best. "
                                                       "random: random networks alone. evolution: NSGA-II over macro "
                                                       "F1 and MACs. autoslim, pas: filters of a published network "
-                                                      "are pruned. Default: sftnas.")] = None,
+                                                      "are pruned. published: the network of --tail as its "
+                                                      "authors have it. Default: sftnas.")] = None,
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it. Default: 0.")] = None,
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,

@@ -14,6 +14,7 @@ from harembed import pipeline
 from harembed.errors import RunError
 from harembed.reproduce import TABLES, find_table
 from harembed.reproduce.definitions import Budget, Printed, Row, Table
+from harembed.reproduce.page import render as page
 from harembed.reproduce.page import write_pages
 from harembed.reproduce.readme import BEGIN, END, RESULTS, between_marks, render, write_readme
 from harembed.reproduce.results import Result, load, save
@@ -151,6 +152,15 @@ def test_several_seeds_have_a_mean_and_a_deviation(made):
     header, (cells,) = grid(made[2].model_copy(update={"rows": [row.model_copy(update={"runs": runs})]}), "macro_f1")
     assert cells[header.index("macro F1, float")] == "0.8200 ± 0.0283"
     assert "±" not in cells[header.index("parameters")]
+
+
+def test_a_figure_is_drawn_in_the_page(made):
+    asked, _, result = made
+    (row,) = result.rows
+    on_board = row.runs[0].model_copy(update={"latency_us": 1500.0, "macro_f1_int8": 0.9})
+    drawn = result.model_copy(update={"rows": [row.model_copy(update={"runs": [on_board], "series": "one"})]})
+    assert page(drawn, replace(asked.table, drawn=True)).count("<svg") == 2
+    assert "<svg" not in page(drawn, asked.table)
 
 
 def test_finished_rows_are_not_made_again(made, monkeypatch):

@@ -7,7 +7,7 @@ import jinja2
 
 from harembed.report import charts
 from harembed.reproduce.definitions import Table
-from harembed.reproduce.results import Result
+from harembed.reproduce.results import Result, mean_and_deviation
 from harembed.reproduce.show import grid, markdown, notes, origin
 from harembed.resources import resource_dir
 from harembed.rundir import write_atomic
@@ -38,15 +38,15 @@ def _plots(result: Result) -> list[dict[str, Any]]:
     """Figure 5: (a) time against score, (b) filters by layer."""
     series: dict[str, list[tuple[float, float, str]]] = {}
     for row in result.rows:
-        for run in row.runs:
-            if run.latency_us is not None and run.macro_f1_int8 is not None:
-                series.setdefault(row.series, []).append((run.latency_us / 1e3, run.macro_f1_int8, row.name))
+        times, scores = row.values(lambda r: r.latency_us), row.values(lambda r: r.macro_f1_int8)
+        if times and scores:
+            point = mean_and_deviation(times)[0] / 1e3, mean_and_deviation(scores)[0], row.name
+            series.setdefault(row.series, []).append(point)
     filters = {row.name: row.runs[0].filters for row in result.rows if row.runs}
     if not series:
         return []
     return [
         {"svg": charts.trade_off(series, "modelled ms of one inference", "macro F1, int8, test subjects"),
-         "caption": "(a) Time against score: each point is the network of one search. Time is estimated by the "
-                    "board's cycle model."},
+         "caption": "(a) Time against score, means over seeds. Time is estimated by the board's cycle model."},
         {"svg": charts.curves({name: list(map(float, f)) for name, f in filters.items()}, "filters", "layer"),
          "caption": "(b) Filters of the first stage by layer, of the first seed."}]
