@@ -30,6 +30,7 @@ class DqnSettings:
     policy: Policy = "q"  # "random": networks are drawn at random from the same space, nothing is learnt
     epsilon: tuple[float, float] = (1.0, 0.01)  # share of random choices, from the first to the last episode
     learning_steps: int = 20_000  # of a whole search, one an episode if it has 20,000; fewer episodes take more each
+    steps_each: int = 50  # behind an episode, at most on average
     batch: int = 64  # experiences of a step
     memory: int = 100_000  # latest experiences that batches are drawn from; the paper states no limit
     learning_rate: float = 1e-3  # of Adam; not stated

@@ -6,8 +6,8 @@
 
 The paper takes the best network of the search; entrants and finals are the judgement that all strategies here share.
 Its search learns after every episode; here a batch of episodes is walked by the same controller, so that they can be
-trained side by side. The number of steps is the paper's, whatever the number of episodes: with fewer, each is
-followed by more steps, and epsilon falls as quickly as the search is spent.
+trained side by side. The number of steps is the paper's where there are enough episodes: with fewer than 20,000,
+each is followed by more steps, and epsilon falls as quickly as the search is spent.
 """
 
 import random
@@ -70,7 +70,7 @@ def _play(contest: Contest, judge: Judge, windows: Windows) -> None:
             learner.remember(experiences(episode, reward))
         number += len(rewards)
         spent = max(number / s.episodes, judge.spent)
-        learner.learn(max(number, round(s.learning_steps * spent)))
+        learner.learn(min(max(number, round(s.learning_steps * spent)), s.steps_each * number))
 
 
 def _play_at_random(contest: Contest, judge: Judge, windows: Windows) -> None:
