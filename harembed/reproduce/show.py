@@ -9,6 +9,7 @@ from rich.table import Table
 
 from harembed.reproduce.results import Result, RowResult, Run, mean_and_deviation
 
+_WIDTH = 140  # characters that all columns need
 _FRACTION = ("macro_f1", "weighted_f1", "accuracy")  # the paper prints per cent
 
 
@@ -126,7 +127,8 @@ def print_result(result: Result, metric: str, console: Console) -> None:
     for cells in rows:
         table.add_row(*map(escape, cells))
     console.print(f"\n[bold]{escape(result.title)}: {escape(result.subject)}[/bold]", highlight=False)
-    console.print(table)
+    # In a narrow terminal lines that wrap are better than figures cut short.
+    console.print(table, width=max(console.width, _WIDTH), crop=False, no_wrap=True, overflow="ignore")
     for line in notes(result):
         console.print(f"[dim]{escape(line)}[/dim]", highlight=False)
 
