@@ -154,6 +154,10 @@ def test_a_small_table_has_our_figures_beside_the_papers(made):
     assert int(row["parameters"].replace(",", "")) > 200_000  # the network is whole
     markdown, page = (path.read_text() for path in write_pages(result, asked.table, folder))
     assert f"| {' | '.join(cells)} |" in markdown
+    narrow = Console(record=True, width=40)
+    print_result(result, asked.table.metric, narrow)
+    shown = narrow.export_text()
+    assert all(cell in shown for cell in cells)
     assert "`harembed reproduce sftnas-2 --budget desk`" in markdown and "1 seed instead of 2" in markdown
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!["'#]|data:)[^>\s]+""", page)
 

@@ -127,8 +127,10 @@ def print_result(result: Result, metric: str, console: Console) -> None:
     for cells in rows:
         table.add_row(*map(escape, cells))
     console.print(f"\n[bold]{escape(result.title)}: {escape(result.subject)}[/bold]", highlight=False)
-    # In a narrow terminal lines that wrap are better than figures cut short.
-    console.print(table, width=max(console.width, _WIDTH), crop=False, no_wrap=True, overflow="ignore")
+    width = console.width
+    console.width = max(width, _WIDTH)  # in a narrow terminal lines that wrap are better than figures cut short
+    console.print(table)
+    console.width = width
     for line in notes(result):
         console.print(f"[dim]{escape(line)}[/dim]", highlight=False)
 
