@@ -21,6 +21,9 @@ from harembed.reproduce.results import Result, load, save
 from harembed.reproduce.run import RESULT_FILE, Asked, _Pace, reproduce
 from harembed.reproduce.show import grid, print_result
 from harembed.search import STRATEGIES
+from harembed.search.score import cost_scores, violations
+from harembed.search.settings import SearchSettings
+from harembed.space import Architecture, ConvTail, TemporalConv
 
 QUIET = Console(quiet=True)
 # As printed: model and method, parameters, MMACs, macro F1 in per cent.
@@ -75,6 +78,15 @@ def test_definitions_are_what_the_paper_prints(name):
     assert {r.name: (r.printed.parameters, r.printed.mmacs, r.printed.macro_f1) for r in table.rows} == rows
     # What a method found may not cost more than the paper's.
     assert all(r.settings["macs"] == round(r.printed.mmacs * 1e6) for r in table.rows if "+" in r.name)
+    assert all(r.settings["parameters"] == r.printed.parameters for r in table.rows if r.strategy == "sftnas")
+
+
+def test_a_limit_of_parameters_is_one_of_the_search():
+    arch = Architecture(32, (0,), "same", (TemporalConv(5, 2, 4),), ConvTail(4), 2)
+    found = cost_scores(arch, SearchSettings())
+    count = int(found.parameters.value)
+    assert violations(found, SearchSettings(parameters=count)) == []
+    assert violations(found, SearchSettings(parameters=count - 1)) == [f"{count} parameters (limit {count - 1})"]
 
 
 @pytest.mark.parametrize("budget", ["paper", "desk"])
@@ -142,6 +154,10 @@ def test_a_small_table_has_our_figures_beside_the_papers(made):
     assert int(row["parameters"].replace(",", "")) > 200_000  # the network is whole
     markdown, page = (path.read_text() for path in write_pages(result, asked.table, folder))
     assert f"| {' | '.join(cells)} |" in markdown
+    narrow = Console(record=True, width=40)
+    print_result(result, asked.table.metric, narrow)
+    shown = narrow.export_text()
+    assert all(cell in shown for cell in cells)
     assert "`harembed reproduce sftnas-2 --budget desk`" in markdown and "1 seed instead of 2" in markdown
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!["'#]|data:)[^>\s]+""", page)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from harembed.reproduce.results import Result, RowResult, Run, mean_and_deviation
 
+_WIDTH = 140  # characters that all columns need
 _FRACTION = ("macro_f1", "weighted_f1", "accuracy")  # the paper prints per cent
 
 
@@ -89,6 +90,8 @@ def grid(result: Result, metric: str) -> tuple[list[str], list[list[str]]]:
 
 def notes(result: Result) -> list[str]:
     """What has to be said beside the figures, a sentence or two each."""
+    if not any(row.runs for row in result.rows):
+        return [*([result.missing] if result.missing else ["Nothing was finished yet."]), *result.remarks]
     said = [f"{result.dataset}: {result.protocol}."] if result.protocol else []
     said += [result.missing] if result.missing else []
     said.append(f"Test windows were scored once, after every choice. New people: {result.new_people}.")
@@ -101,7 +104,9 @@ def notes(result: Result) -> list[str]:
 
 
 def origin(result: Result) -> str:
-    """Who made it and when."""
+    """Who made it, when, and how long it took."""
+    if not any(row.runs for row in result.rows):
+        return f"harembed {result.harembed}"
     seconds = sum(run.seconds for row in result.rows for run in row.runs)
     when = f", {result.date[:10]}" if result.date else ""
     seeds = ", ".join(map(str, result.seeds))
@@ -116,13 +121,16 @@ def _hours(seconds: float) -> str:
 def print_result(result: Result, metric: str, console: Console) -> None:
     """The table and its notes."""
     header, rows = grid(result, metric)
-    table = Table(title=f"{result.title}: {result.subject}", title_justify="left", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
     for i, title in enumerate(header):
         table.add_column(title.replace(", ", ",\n"), justify="left" if i == 0 else "right", vertical="bottom")
     for cells in rows:
         table.add_row(*map(escape, cells))
-    console.print()
+    console.print(f"\n[bold]{escape(result.title)}: {escape(result.subject)}[/bold]", highlight=False)
+    width = console.width
+    console.width = max(width, _WIDTH)  # in a narrow terminal lines that wrap are better than figures cut short
     console.print(table)
+    console.width = width
     for line in notes(result):
         console.print(f"[dim]{escape(line)}[/dim]", highlight=False)
 

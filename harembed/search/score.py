@@ -81,6 +81,8 @@ def _too_large(scores: Scores, settings: SearchSettings) -> list[str]:
     found = []
     if scores.macs.value > settings.macs:
         found.append(f"{scores.macs.value:,.0f} MACs (limit {settings.macs:,})")
+    if settings.parameters is not None and scores.parameters.value > settings.parameters:
+        found.append(f"{scores.parameters.value:,.0f} parameters (limit {settings.parameters:,})")
     if settings.bilevel.beta2 and scores.peak_ram_bytes.value > settings.live_limit_bytes:
         found.append(f"{scores.peak_ram_bytes.value:,.0f} bytes of RAM (limit {settings.ram_bytes:,})")
     if settings.flash_bytes is not None and scores.flash_bytes.value > settings.flash_bytes:
