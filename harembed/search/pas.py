@@ -3,6 +3,9 @@
 The backbone is trained; then gates behind its convolutions move together with the weights, under cross-entropy and a
 price on the distance of the MACs from a target. What is left under the gates after an epoch is a network.
 
+The form of the price is taken from the paper's abstract and from what others write of it; its equations were not at
+hand.
+
 Departures from the paper: it trains once for every target, here the target goes down step by step (TARGETS), so that
 one training gives networks at several budgets; a price on memory above the limit is added, as sftnas has it (eq. 13
 of Zhou et al.), because the board's RAM limits every strategy; what is found is trained anew (contest.py).
