@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from test_search import toy_windows
 from test_search_strategies import SMALL
 
 from harembed.errors import RunError, SearchError
-from harembed.search import contest, ray_executor
+from harembed.search import random_search, ray_executor
+from harembed.search.contest import open_contest
 from harembed.search.executor import RETRIES, workers
 from harembed.search.ray_executor import check_ray, installed
 from harembed.search.score import make_folds, train_and_score
@@ -74,7 +76,7 @@ def test_a_killed_node_costs_the_training_that_it_had_in_hand(cluster, whole, tm
         if reports == 4:
             cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
 
-    monkeypatch.setattr(contest, "train_and_score", counted)
+    monkeypatch.setattr(random_search, "open_contest", partial(open_contest, work=counted))
     where = replace(SMALL, executor="ray", address=cluster.address)
     search_with(tmp_path, where, progress)
     assert (tmp_path / "ledger.jsonl").read_bytes() == whole
@@ -141,7 +143,9 @@ def test_nothing_is_left_when_the_command_ends_early(tmp_path, executor, how):
     paths = os.pathsep.join([str(HERE.parent), str(HERE)])
     started = subprocess.Popen([sys.executable, str(tmp_path / "program.py")], stderr=subprocess.DEVNULL,
                                env={**os.environ, "PYTHONPATH": paths, LOG: str(log), **dict([mark.split("=")])},
-                               start_new_session=True)
+                               start_new_session=True,
+                               # A shell that runs the tests in the background has them ignore Ctrl-C.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         wait_until(lambda: log.exists() and log.read_text().count("begin") == 2, 300)
         assert len(processes(mark)) > 2
