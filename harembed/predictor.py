@@ -67,10 +67,8 @@ def database(settings: RunSettings, folder: Path, networks: int, twice: int, epo
 
 
 def _origin(job: SearchJob, asked: SearchSettings, recipe: Recipe, networks: int) -> Origin:
-    train_set = job.dataset.train
-    _, window, channels = train_set.raw.shape
-    return Origin(job.settings.dataset, window, channels, int(train_set.y.max()) + 1, asked.seed,
-                  asked.dqn.max_layers, recipe.to_dict(), networks)
+    return Origin(job.settings.dataset, *job.dataset.train.shape, asked.seed, asked.dqn.max_layers, recipe.to_dict(),
+                  networks)
 
 
 def fit(folder: Path, at: Sequence[int], metric: Metric | None, console: Console,

@@ -131,9 +131,7 @@ def _predictions(job: SearchJob) -> dict[str, Any]:
         job.console.print(f"[yellow]The latency model of {job.board.name} was fitted to other kernels; renew it with "
                           f"`harembed fit-latency --board {job.board.name}`.[/yellow]", highlight=False)
     predictor = LatencyPredictor(model, job.optimize)
-    train_set = job.dataset.train
-    _, window, sensors = train_set.raw.shape
-    per_mac = predictor.cycles_per_mac(window, sensors, int(train_set.y.max()) + 1, _tails(job))
+    per_mac = predictor.cycles_per_mac(*job.dataset.train.shape, _tails(job))
     return {"predict_us": predictor.latency_us, "cycles_per_mac": per_mac}
 
 

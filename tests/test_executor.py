@@ -38,10 +38,6 @@ ARCH = Architecture(32, (0, 1, 2), "same", (TemporalConv(3, 2, 4),), ConvTail(4)
 FOLDS = (toy_windows(), 3, 1, ())
 
 
-def needs_ray() -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'harembed[ray]'")
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """What one process finds."""
@@ -53,7 +49,6 @@ def whole(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """Three nodes on this machine; the first cannot train."""
-    needs_ray()
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
@@ -107,7 +102,6 @@ def test_machines_with_other_code_are_named(cluster, monkeypatch):
 
 
 def test_a_cluster_that_is_not_there_is_named():
-    needs_ray()
     with pytest.raises(SearchError, match=r"Cannot use Ray at 127\.0\.0\.1:1: .*refused") as refused:
         check_ray("127.0.0.1:1")
     assert "ray start --address" in refused.value.hint
@@ -132,8 +126,6 @@ def test_a_local_process_that_is_killed_costs_its_task_alone(tmp_path):
 @pytest.mark.parametrize("executor", ["local", "ray"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
 def test_nothing_is_left_when_the_command_ends_early(tmp_path, executor, how):
-    if executor == "ray":
-        needs_ray()
     log, mark = tmp_path / "log", f"HAREMBED_TEST_MARK={secrets.token_hex(8)}"
     program = ("from counted_training import sleep, twice\nfrom harembed.search.executor import workers\n"
                "if __name__ == '__main__':\n"

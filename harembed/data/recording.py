@@ -89,6 +89,11 @@ class Windows:
         """The people in these windows, sorted."""
         return tuple(str(s) for s in np.unique(self.subject))
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """What a network for them must fit: (samples of a window, channels, classes)."""
+        return self.raw.shape[1], self.raw.shape[2], int(self.y.max()) + 1
+
     def select(self, mask: np.ndarray) -> "Windows":
         """Keep the windows of a boolean mask [N], or those at an array of indices, in its order."""
         return Windows(self.raw[mask], self.y[mask], self.subject[mask], self.recording[mask])

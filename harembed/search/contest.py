@@ -7,9 +7,11 @@
 Only the ledger remembers anything: replayed after a kill, a contest goes the same way.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from torch import Tensor
 
 from harembed.data.recording import Windows
 from harembed.errors import SearchError
@@ -18,12 +20,11 @@ from harembed.search.candidate import Candidate, Ledger, derived_seed
 from harembed.search.effort import Effort
 from harembed.search.executor import Map, workers
 from harembed.search.result import SearchResult
-from harembed.search.score import make_folds, score_fully, screen, train_and_score
+from harembed.search.score import Rejected, make_folds, score_fully, screen, train_and_score
 from harembed.search.select import best_first, choose
 from harembed.search.settings import SearchSettings
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]  # stage, done, of how many, figures
-Rejected = list[tuple[Candidate, str]]  # with what was exceeded, in words
 
 
 class Contest:
@@ -38,7 +39,7 @@ class Contest:
 
     def __init__(self, windows: Windows, settings: SearchSettings, ledger: Ledger, progress: Progress,
                  run: Map) -> None:
-        self.shape = windows.raw.shape[1], windows.raw.shape[2], int(windows.y.max()) + 1
+        self.shape = windows.shape
         self.settings, self.ledger, self.progress, self.map = settings, ledger, progress, run
         self.effort = Effort(settings, windows)
         self._trained: dict[tuple[str, str], int] = {}  # (id, recipe) -> trainings
@@ -69,10 +70,12 @@ class Contest:
         finalists = best_first(field)[: self.settings.finalists]
         return choose(self.train("finals", finalists, self.effort.final_trials), self.settings.standard_errors)
 
-    def result(self, best: Candidate, rejected: Rejected) -> SearchResult:
-        """For a strategy that trains candidates alone."""
+    def result(self, best: Candidate, rejected: Rejected, history: Sequence[dict[str, float]] = (),
+               supernet: int = 0, weights: dict[str, Tensor] | None = None) -> SearchResult:
+        """What the search hands over; `supernet` are the converted epochs of what was trained beside candidates."""
         words = tuple((c.architecture.describe(), wrong) for c, wrong in rejected)
-        return SearchResult(best, self.ledger.candidates, words, [], None, {"candidates": self.epochs})
+        epochs = {**({"super-net": supernet} if supernet else {}), "candidates": self.epochs}
+        return SearchResult(best, self.ledger.candidates, words, list(history), weights, epochs)
 
     def count(self, scored: list[Candidate], recipe: str, trials: int) -> list[Candidate]:
         """Take note that each has been trained so often by a recipe, "short" or "full"."""

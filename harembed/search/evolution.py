@@ -19,11 +19,11 @@ from optuna.trial import Trial, TrialState
 from harembed.data.recording import Windows
 from harembed.rundir import RunDir
 from harembed.search.candidate import Candidate, derived_seed
-from harembed.search.contest import Contest, Progress, Rejected, nothing_fits, open_contest
+from harembed.search.contest import Contest, Progress, nothing_fits, open_contest
 from harembed.search.encoding import Choice, Count, Encoding
 from harembed.search.newcomers import TRIES, draw_fitting
 from harembed.search.result import SearchResult
-from harembed.search.score import cost_scores, violations
+from harembed.search.score import Rejected, cost_scores, violations
 from harembed.search.settings import SearchSettings
 
 

@@ -17,10 +17,11 @@ from harembed.data.recording import Windows
 from harembed.rundir import RunDir
 from harembed.search.backbone import backbone
 from harembed.search.candidate import Candidate, derived_seed
-from harembed.search.contest import Progress, Rejected, nothing_fits, open_contest
+from harembed.search.contest import Progress, nothing_fits, open_contest
 from harembed.search.effort import Effort
 from harembed.search.result import SearchResult
-from harembed.search.score import cost_scores, violations
+from harembed.search.score import Rejected, cost_scores, sort_out
+from harembed.search.select import some_of_every_size
 from harembed.search.settings import SearchSettings
 from harembed.space import Architecture
 from harembed.train.loop import state_from_bytes, state_to_bytes
@@ -81,9 +82,7 @@ def search_by(method: Method, windows: Windows, settings: SearchSettings, rundir
         raise nothing_fits(rounds.rejected, "Raise --ram, --macs or --latency, or prune a smaller --backbone.")
     with open_contest(windows, settings, rundir, progress) as contest:
         best = contest.finals(contest.entrants(contest.screen(rounds.fitting)))
-        words = tuple((c.architecture.describe(), wrong) for c, wrong in rounds.rejected)
-        return SearchResult(best, contest.ledger.candidates, words, rounds.history, None,
-                            {"super-net": rounds.trained, "candidates": contest.epochs})
+        return contest.result(best, rounds.rejected, rounds.history, rounds.trained)
 
 
 class _Rounds:
@@ -101,8 +100,7 @@ class _Rounds:
                  progress: Progress) -> None:
         self.method, self.windows, self.settings, self.rundir = method, windows, settings, rundir
         self.progress = progress
-        shape = windows.raw.shape[1], windows.raw.shape[2], int(windows.y.max()) + 1
-        self.backbones = [backbone(tail, *shape, settings.backbone) for tail in settings.tails]
+        self.backbones = [backbone(tail, *windows.shape, settings.backbone) for tail in settings.tails]
         effort = Effort(settings, windows)
         self.cost, self.short = method.cost(effort), effort.of_recipe("short")
         effort.need(effort.judging + len(self.backbones) * self.cost + settings.finalists * self.short)
@@ -165,19 +163,13 @@ class _Rounds:
         self.progress("super-net", number * epochs + epoch, max(self.expected, number + 1) * epochs, figures)
 
     def _sort_out(self, networks: list[Found], most: int) -> list[Candidate]:
-        """New networks within all limits; of too many, some of every size: which is best, training will tell."""
-        fitting: dict[str, Candidate] = {}
+        """New networks within all limits; of too many, some of every size."""
         known = {c.id for c in self.fitting} | {c.id for c, _ in self.rejected}
+        fresh: dict[str, Candidate] = {}
         for arch, origin in networks:
             candidate = Candidate(arch, cost_scores(arch, self.settings), origin)
-            if candidate.id in known:
-                continue
-            known.add(candidate.id)
-            wrong = violations(candidate.scores, self.settings)
-            if wrong:
-                self.rejected.append((candidate, "; ".join(wrong)))
-            else:
-                fitting[candidate.id] = candidate
-        by_size = sorted(fitting.values(), key=lambda c: (-c.scores.macs.value, c.id))
-        step = max(len(by_size) / max(most, 1), 1.0)
-        return [by_size[int(i * step)] for i in range(min(most, len(by_size)))]
+            if candidate.id not in known:
+                fresh.setdefault(candidate.id, candidate)
+        fitting, rejected = sort_out(fresh.values(), self.settings)
+        self.rejected += rejected
+        return some_of_every_size(fitting, most)

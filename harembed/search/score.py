@@ -1,6 +1,6 @@
 """Scoring candidates: costs by formula, macro F1 by short trainings on folds of the training subjects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from harembed.train.recipe import Recipe
 
 Vectors = tuple[tuple[int, int, int], ...]
 Told = Callable[[int, int, Candidate], None]
+Rejected = list[tuple[Candidate, str]]  # with what was exceeded, in words
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,18 @@ def violations(scores: Scores, settings: SearchSettings) -> list[str]:
     if limit is not None and latency > limit and not (found and settings.predict_us):
         found.append(f"{latency:,.0f} us (limit {limit:,.0f}, estimated)")
     return found
+
+
+def sort_out(candidates: Iterable[Candidate], settings: SearchSettings) -> tuple[list[Candidate], Rejected]:
+    """Those within all limits, and what is wrong with the others."""
+    fitting: list[Candidate] = []
+    rejected: Rejected = []
+    for c in candidates:
+        if wrong := violations(c.scores, settings):
+            rejected.append((c, "; ".join(wrong)))
+        else:
+            fitting.append(c)
+    return fitting, rejected
 
 
 def _too_large(scores: Scores, settings: SearchSettings) -> list[str]:

@@ -10,6 +10,13 @@ def best_first(candidates: list[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda c: (-c.scores.mean_f1, c.scores.macs.value, c.id))
 
 
+def some_of_every_size(candidates: list[Candidate], most: int) -> list[Candidate]:
+    """At most so many, spread over the MACs: which size is best for the data, training will tell."""
+    by_size = sorted(candidates, key=lambda c: (-c.scores.macs.value, c.id))
+    step = max(len(by_size) / max(most, 1), 1.0)
+    return [by_size[int(i * step)] for i in range(min(most, len(by_size)))]
+
+
 def choose(candidates: list[Candidate], standard_errors: float) -> Candidate:
     """The cheapest candidate whose score cannot be told from the best one's.
 

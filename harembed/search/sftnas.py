@@ -24,14 +24,14 @@ from harembed.data.split import hold_out_subjects
 from harembed.errors import SearchError
 from harembed.models.supernet import SuperNet, SuperSpace, strides
 from harembed.rundir import RunDir
-from harembed.search.bilevel import Bilevel, Proposal, Split
+from harembed.search.bilevel import Bilevel, Split
 from harembed.search.candidate import Candidate, architecture_id, derived_seed
-from harembed.search.contest import Contest, Progress, Rejected, nothing_fits, open_contest
+from harembed.search.contest import Contest, Progress, nothing_fits, open_contest
 from harembed.search.effort import Effort
 from harembed.search.newcomers import draw_fitting
 from harembed.search.result import SearchResult
-from harembed.search.score import cost_scores, make_fold, violations
-from harembed.search.select import best_first
+from harembed.search.score import cost_scores, make_fold, sort_out, violations
+from harembed.search.select import best_first, some_of_every_size
 from harembed.search.settings import SearchSettings
 from harembed.search.vary import vary
 from harembed.space import Architecture
@@ -63,26 +63,29 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
     effort.need(effort.sftnas_start)
     with one_thread():
         bilevel = train_supernet(windows, settings, rundir, progress)
-    fitting, rejected = sort_out(bilevel.proposals, settings)
+    candidates = [Candidate(p.architecture, cost_scores(p.architecture, settings), p.origin)
+                  for p in bilevel.proposals]
+    fitting, rejected = sort_out(candidates, settings)
+    if not fitting:
+        raise nothing_fits(rejected, "Raise --ram, --macs or --latency, or give the search more epochs with "
+                                     "--search-epochs.")
     with open_contest(windows, settings, rundir, progress) as contest:
-        best = _run(contest, fitting)
-    weights = next((p.weights for p in bilevel.proposals if p.id == best.id), None)
-    words = tuple((c.architecture.describe(), wrong) for c, wrong in rejected)
-    return SearchResult(best, contest.ledger.candidates, words, bilevel.history, weights,
-                        {"super-net": effort.supernet, "candidates": contest.epochs})
+        best = _run(contest, some_of_every_size(fitting, settings.candidates))
+        weights = next((p.weights for p in bilevel.proposals if p.id == best.id), None)
+        return contest.result(best, rejected, bilevel.history, effort.supernet, weights)
 
 
 def super_space(windows: Windows, settings: SearchSettings) -> SuperSpace:
     """The super-net for windows of this length and these channels: filters grow with depth, which is the trend
     that the paper found in its results (fig. 5b)."""
-    _, window, sensors = windows.raw.shape
+    window, sensors, classes = windows.shape
     if window < 8:
         raise SearchError(f"Windows of {window} samples are too short to search a network for.",
                           "Use --window with at least 8 samples.")
     first, last = settings.filters
     depth = len(strides(window))
     filters = tuple(first + (last - first) * (i // 2) // max(depth // 2 - 1, 1) for i in range(depth))
-    return SuperSpace(window, sensors, int(windows.y.max()) + 1, filters, paddings=settings.paddings,
+    return SuperSpace(window, sensors, classes, filters, paddings=settings.paddings,
                       tails=settings.tails, threshold=settings.bilevel.threshold)
 
 
@@ -105,27 +108,6 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
             rundir.write(CHECKPOINT, state_to_bytes(bilevel.state()))
         progress("super-net", bilevel.epoch, settings.bilevel.epochs, figures)
     return bilevel
-
-
-def sort_out(proposals: list[Proposal], settings: SearchSettings) -> tuple[list[Candidate], Rejected]:
-    """Proposals within all limits, at most settings.candidates, and what was wrong with the others.
-
-    Of too many, some of every size are kept: which size is best for the data, training will tell.
-    """
-    fitting, rejected = [], []
-    for p in proposals:
-        candidate = Candidate(p.architecture, cost_scores(p.architecture, settings), p.origin)
-        wrong = violations(candidate.scores, settings)
-        if wrong:
-            rejected.append((candidate, "; ".join(wrong)))
-        else:
-            fitting.append(candidate)
-    if not fitting:
-        raise nothing_fits(rejected, "Raise --ram, --macs or --latency, or give the search more epochs with "
-                                     "--search-epochs.")
-    fitting.sort(key=lambda c: (-c.scores.macs.value, c.id))
-    step = max(len(fitting) / settings.candidates, 1.0)
-    return [fitting[int(i * step)] for i in range(min(settings.candidates, len(fitting)))], rejected
 
 
 def _run(contest: Contest, fitting: list[Candidate]) -> Candidate:

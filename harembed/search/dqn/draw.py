@@ -17,14 +17,14 @@ TRIES = 2000  # for each network that is wanted
 
 def network_of(graph: FeatureGraph, windows: Windows, settings: SearchSettings) -> GraphArchitecture:
     """The whole network around a feature extractor: all sensor channels in, the tail behind."""
-    _, window, sensors = windows.raw.shape
-    return GraphArchitecture(window, tuple(range(sensors)), graph, settings.dqn.tail, int(windows.y.max()) + 1,
+    window, sensors, classes = windows.shape
+    return GraphArchitecture(window, tuple(range(sensors)), graph, settings.dqn.tail, classes,
                              settings.dqn.sensors)
 
 
 def input_shape(windows: Windows, settings: SearchSettings) -> LayerShape:
     """Of the graph's input."""
-    _, window, sensors = windows.raw.shape
+    window, sensors, _ = windows.shape
     return LayerShape(window, sensors if settings.dqn.sensors == "mixed" else 1)
 
 

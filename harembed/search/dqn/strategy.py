@@ -90,8 +90,8 @@ def _check(windows: Windows, settings: SearchSettings) -> None:
     predictor = settings.dqn.predictor
     assert predictor is not None and settings.recipe.epochs == predictor.epochs, "effort counts what is trained"
     origin = predictor.origin
-    _, window, sensors = windows.raw.shape
-    here = {"window": window, "channels": sensors, "classes": int(windows.y.max()) + 1,
+    window, sensors, classes = windows.shape
+    here = {"window": window, "channels": sensors, "classes": classes,
             "max_layers": settings.dqn.max_layers}
     for name, value in here.items():
         if getattr(origin, name) != value:
