@@ -26,7 +26,8 @@ enum {
 typedef struct {
     int32_t form;        /* HE_UPWARD, _AWAY or _TWICE */
     int32_t shifted;     /* 1: sums come shifted already */
-    int32_t right_shift; /* 1..22, of the last step */
+    int32_t sum_shift;   /* how far all sums are (to be) shifted to the left; 0: each channel says so */
+    int32_t right_shift; /* 1..22, of the last step; with a sum_shift each channel has its own */
     int32_t zero_point, act_min, act_max;
 } he_requantize_s8;
 
@@ -44,7 +45,7 @@ typedef struct {
     int32_t bias;       /* where the sum starts: input zero_point folded in, shifted like the sum */
     int32_t multiplier; /* Q0.31 */
     int32_t rounding;   /* in units of 2^-right_shift */
-    int32_t shift;      /* HE_TWICE: TFLite's; else how far the sum is (to be) shifted to the left */
+    int32_t shift;      /* HE_TWICE: TFLite's; with a sum_shift right_shift; else how far the sum is (to be) shifted */
 } he_channel_s8;
 
 /* sum * 2^(left_shift - 1) * multiplier / 2^31 rounded upward at ties, then that / 2^right_shift away from zero. */
@@ -91,13 +92,15 @@ HE_ALWAYS_INLINE int8_t he_requantize_s8_inline(const he_requantize_s8 *r, he_ch
     if (r->form == HE_TWICE) {
         q = he_requantize_s8_twice(sum, channel.multiplier, channel.shift, r->zero_point);
     } else {
+        const int32_t shift = r->sum_shift != 0 ? r->sum_shift : channel.shift;
         if (!r->shifted) {
-            sum = (int32_t)((uint32_t)sum << channel.shift);
+            sum = (int32_t)((uint32_t)sum << shift);
         }
         if (r->form == HE_AWAY) {
-            channel.rounding -= (sum >> 31) & (int32_t)((UINT32_C(1) << channel.shift) >> 1);
+            channel.rounding -= (sum >> 31) & (int32_t)((UINT32_C(1) << shift) >> 1);
         }
-        q = he_ssat8_asr(he_smmla(sum, channel.multiplier, channel.rounding), r->right_shift);
+        q = he_smmla(sum, channel.multiplier, channel.rounding);
+        q = r->sum_shift != 0 ? he_ssat8_asr(q >> channel.shift, 0) : he_ssat8_asr(q, r->right_shift);
     }
     if (r->act_min > -128) {
         q = q < r->act_min ? r->act_min : q;

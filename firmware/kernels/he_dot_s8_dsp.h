@@ -12,13 +12,16 @@
  *                                      Row: (first pair, second pair) of each of 4 channels for each two pairs.
  *   HE_WEIGHTS_8     bytes.            Tile: [c0k0, c1k0, c0k1, c1k1] for each pair of taps.
  *                                      Row: [k0, k2, k1, k3] of each of 4 channels for each two pairs.
- *   HE_WEIGHTS_JOINED  bytes. Row only: (k0 + 256 k2, k1 + 256 k3) of each of 4 channels for each two pairs.
- * What is left of channels goes one by one: in a tile always as pairs of int16, in a row in the row's layout.
+ *   HE_WEIGHTS_JOINED  bytes, those of four taps as the pairs (k0 + 256 k2, k1 + 256 k3).
+ *                                      Tile: of channel 0, of channel 1 for each two pairs.
+ *                                      Row: of each of 4 channels for each two pairs.
+ * What is left of channels goes one by one: in a tile as pairs of int16 or joined, in a row in the row's layout.
  *
- * Joined weights meet a row that was joined, too: of its pairs (x0, x1), (x2, x3) there stand
- * (256 x0 - y2, 256 x1 - y3) and (y2, y3), y = x - 127. SXTB16 of the weights, (k0, k1), times the first, and the
- * weights as they are times the second make 256 times the sum: one instruction less than taking both halves out. All
- * these fit int16, and what 127 adds is part of the bias, which is 256 times as large.
+ * Joined weights meet inputs that are joined, too: of two pairs (x0, x1), (x2, x3) there stand (y2, y3) and
+ * (256 x0 - y2, 256 x1 - y3), y = x - 127. The weights as they are times the first, and SXTB16 of the weights,
+ * (k0, k1), times the second make 256 times the sum: half as many bytes of weights as with int16, and one instruction
+ * for each two pairs instead of the two that take both halves out of bytes. All these fit int16, and what 127 adds is
+ * part of the bias, which is 256 times as large.
  */
 #ifndef HE_DOT_S8_DSP_H
 #define HE_DOT_S8_DSP_H
@@ -32,8 +35,8 @@
 enum { HE_WEIGHTS_16 = 0, HE_WEIGHTS_8 = 1, HE_WEIGHTS_JOINED = 2 }; /* a layout */
 
 typedef struct {
-    int32_t pairs; /* of taps, those that fill up included; even for a row */
-    int32_t unroll; /* pairs in a round of a tile's loop: 4, with HE_WEIGHTS_16 also 8 */
+    int32_t pairs; /* of taps, those that fill up included; even for a row and for joined weights */
+    int32_t unroll; /* pairs in a round of a tile's loop: 4, with code of its own also 8 */
     int32_t channels;
     const uint32_t *weights;
     const int32_t *channel; /* [channels][HE_CHANNEL_WORDS] */
@@ -47,23 +50,23 @@ typedef struct {
 
 #include "he_tile_s8_asm.h"
 
-/* The weights of a pair of taps for two channels. */
-HE_ALWAYS_INLINE he_words he_tile_s8_weights(int32_t layout, const uint32_t **w)
+/* The next weights of one or two channels. `channels` and `layout` are constants everywhere. */
+HE_ALWAYS_INLINE he_words he_tile_s8_weights(int channels, int32_t layout, const uint32_t **w)
 {
-    if (layout == HE_WEIGHTS_16) {
+    if (channels == 1) {
+        return (he_words){he_next_word(w), 0};
+    }
+    if (layout != HE_WEIGHTS_8) {
         return he_next_two(w);
     }
     const uint32_t bytes = he_next_word(w);
-    const he_words v = {he_sxtb16(bytes), he_sxtb16_ror8(bytes)};
-    return v;
+    return (he_words){he_sxtb16(bytes), he_sxtb16_ror8(bytes)};
 }
 
-/* The first pair of taps, from a and b. `channels` is the constant 1 or 2 everywhere. */
-HE_ALWAYS_INLINE he_sums he_tile_s8_first(int channels, int32_t layout, int32_t a, int32_t b,
-                                          const uint32_t **x, const uint32_t **w)
+/* The first pair of taps, from a and b. */
+HE_ALWAYS_INLINE he_sums he_tile_s8_first(int channels, he_words v, int32_t a, int32_t b, const uint32_t **x)
 {
     he_sums s = {0, 0, 0, 0, 0, 0, 0, 0};
-    const he_words v = channels == 2 ? he_tile_s8_weights(layout, w) : (he_words){he_next_word(w), 0};
     he_words u = he_next_two(x);
     s.a0 = he_smlad_first(u.first, v.first, a);
     s.a1 = he_smlad_first(u.second, v.first, a);
@@ -81,12 +84,9 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_first(int channels, int32_t layout, int32_t 
     return s;
 }
 
-/* One more pair of taps: with two channels 8 SMLAD, 2 LDRD of inputs, and LDRD (16) or LDR and 2 SXTB16 (8) of
- * weights. */
-HE_ALWAYS_INLINE void he_tile_s8_step(int channels, int32_t layout, he_sums *s, const uint32_t **x,
-                                      const uint32_t **w)
+/* One more pair of taps: with two channels 8 SMLAD, 2 LDRD of inputs. */
+HE_ALWAYS_INLINE void he_tile_s8_pair(int channels, he_words v, he_sums *s, const uint32_t **x)
 {
-    const he_words v = channels == 2 ? he_tile_s8_weights(layout, w) : (he_words){he_next_word(w), 0};
     he_words u = he_next_two(x);
     he_smlad_to(&s->a0, u.first, v.first);
     he_smlad_to(&s->a1, u.second, v.first);
@@ -103,6 +103,23 @@ HE_ALWAYS_INLINE void he_tile_s8_step(int channels, int32_t layout, he_sums *s, 
     }
 }
 
+/* The second of two pairs, with joined weights. */
+HE_ALWAYS_INLINE void he_tile_s8_second(int channels, int32_t layout, he_words v, he_sums *s, const uint32_t **x)
+{
+    if (layout == HE_WEIGHTS_JOINED) {
+        he_tile_s8_pair(channels, (he_words){he_sxtb16(v.first), he_sxtb16(v.second)}, s, x);
+    }
+}
+
+/* One pair of taps more, with joined weights two. */
+HE_ALWAYS_INLINE void he_tile_s8_step(int channels, int32_t layout, he_sums *s, const uint32_t **x,
+                                      const uint32_t **w)
+{
+    const he_words v = he_tile_s8_weights(channels, layout, w);
+    he_tile_s8_pair(channels, v, s, x);
+    he_tile_s8_second(channels, layout, v, s, x);
+}
+
 /* All pairs of taps of a tile; *w then points behind their weights. The end of the loop is read from the stack in
  * each round: no register is left for it. */
 HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t unroll, int32_t pairs, int32_t a,
@@ -117,9 +134,12 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t u
     if (unroll == 8 && pairs <= 8) {
         HE_FREE_REGISTERS(); /* in straight code the compiler would keep the caller's addresses, not the sums */
     }
-    he_sums s = he_tile_s8_first(channels, layout, a, b, &x, &w);
-    --pairs;
-    switch (pairs & (unroll - 1)) {
+    const he_words v = he_tile_s8_weights(channels, layout, &w);
+    he_sums s = he_tile_s8_first(channels, v, a, b, &x);
+    he_tile_s8_second(channels, layout, v, &s, &x);
+    const int32_t joined = layout == HE_WEIGHTS_JOINED ? 1 : 0;
+    const int32_t steps = (pairs >> joined) - 1, round = unroll >> joined;
+    switch (steps & (round - 1)) {
     case 7:
         he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
     case 6:
@@ -137,14 +157,16 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t u
     default:
         break;
     }
-    if (pairs >= unroll) {
-        const uint32_t *volatile end = x + 4 * (pairs & ~(unroll - 1));
+    if (steps >= round) {
+        const uint32_t *volatile end = x + (4 << joined) * (steps & ~(round - 1));
         do {
             he_tile_s8_step(channels, layout, &s, &x, &w);
             he_tile_s8_step(channels, layout, &s, &x, &w);
-            he_tile_s8_step(channels, layout, &s, &x, &w);
-            he_tile_s8_step(channels, layout, &s, &x, &w);
-            if (unroll == 8) {
+            if (round >= 4) {
+                he_tile_s8_step(channels, layout, &s, &x, &w);
+                he_tile_s8_step(channels, layout, &s, &x, &w);
+            }
+            if (round == 8) {
                 he_tile_s8_step(channels, layout, &s, &x, &w);
                 he_tile_s8_step(channels, layout, &s, &x, &w);
                 he_tile_s8_step(channels, layout, &s, &x, &w);
@@ -188,7 +210,7 @@ HE_ALWAYS_INLINE void he_tile_s8_store(const he_dot_s8 *dot, const int32_t *chan
 /* tile [pairs][4 positions]; y [4][channels]. */
 HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, int32_t layout, const uint32_t *tile, int8_t *y)
 {
-    const int32_t unroll = layout == HE_WEIGHTS_16 ? dot->unroll : 4;
+    const int32_t unroll = layout == HE_WEIGHTS_8 ? 4 : dot->unroll;
     const uint32_t *w = dot->weights;
     const int32_t *channel = dot->channel;
     for (int32_t left = dot->channels >> 1; left > 0; --left) {
@@ -209,18 +231,8 @@ HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, int32_t layout, const uin
 /* Two pairs that are joined, times weights that are: 256 times their product is added. */
 HE_ALWAYS_INLINE void he_joined_step(int32_t *sum, he_words x, uint32_t w)
 {
-    he_smlad_to(sum, x.first, he_sxtb16(w));
-    he_smlad_to(sum, x.second, w);
-}
-
-/* A row of int8 in pairs of int16, an even number of them. */
-HE_ALWAYS_INLINE void he_join_row(uint32_t *row, int32_t pairs)
-{
-    for (; pairs > 0; pairs -= 2) {
-        const uint32_t odd = he_ssub16(row[1], 0x007F007FU);
-        const uint32_t even = he_ssub16((row[0] << 8) & 0xFF00FF00U, odd);
-        he_put_two(&row, even, odd);
-    }
+    he_smlad_to(sum, x.first, w);
+    he_smlad_to(sum, x.second, he_sxtb16(w));
 }
 
 /* Two pairs of taps of one channel. */
@@ -276,9 +288,6 @@ HE_ALWAYS_INLINE void he_row_s8(const he_dot_s8 *dot, int32_t layout, const uint
             he_row_s8_four(layout, &s, &at, &w);
             he_row_s8_four(layout, &s, &at, &w);
         }
-        if (layout == HE_WEIGHTS_JOINED) {
-            s = (he_sums){s.a0 >> 8, s.a1 >> 8, s.a2 >> 8, s.a3 >> 8, 0, 0, 0, 0};
-        }
         y[0] = he_requantize_s8_sum(&dot->requantize, channel, s.a0);
         y[1] = he_requantize_s8_sum(&dot->requantize, c1, s.a1);
         y[2] = he_requantize_s8_sum(&dot->requantize, c2, s.a2);
@@ -296,7 +305,6 @@ HE_ALWAYS_INLINE void he_row_s8(const he_dot_s8 *dot, int32_t layout, const uint
                 he_row_s8_step(layout, &sum, he_next_two(&at), &w);
             }
         } while (at != end);
-        sum = layout == HE_WEIGHTS_JOINED ? sum >> 8 : sum;
         *y++ = he_requantize_s8_sum(&dot->requantize, channel, sum);
         channel += HE_CHANNEL_WORDS;
     }

@@ -28,6 +28,7 @@
 #include <stdbool.h>
 
 #include "he_dot_s8_dsp.h"
+#include "he_patch_s8_dsp.h"
 
 /* Field names as in LstmDspParams (harembed/ir/ops/lstm_dsp.py). Gates in the order input, forget, cell, output. */
 typedef struct {
@@ -50,27 +51,6 @@ typedef struct {
 HE_ALWAYS_INLINE int32_t he_lstm_pairs(int32_t count)
 {
     return (count + 3) / 4 * 2;
-}
-
-HE_ALWAYS_INLINE void he_lstm_widen_4(uint32_t **to, uint32_t bytes)
-{
-    const uint32_t odd = he_sxtab16_ror8(0xFF81FF81U, bytes); /* -127 */
-    he_put_two(to, he_ssub16((bytes << 8) & 0xFF00FF00U, odd), odd);
-}
-
-/* A row from x [count]; behind an incomplete last four anything may stand. Returns behind the last. */
-HE_ALWAYS_INLINE uint32_t *he_lstm_widen(uint32_t *to, const int8_t *x, int32_t count)
-{
-    for (int32_t fours = count >> 2; fours > 0; --fours) {
-        he_lstm_widen_4(&to, he_next_4(&x));
-    }
-    if (count & 3) {
-        uint32_t bytes = (uint8_t)x[0];
-        bytes |= (count & 3) > 1 ? (uint32_t)(uint8_t)x[1] << 8 : 0U;
-        bytes |= (count & 3) > 2 ? (uint32_t)(uint8_t)x[2] << 16 : 0U;
-        he_lstm_widen_4(&to, bytes);
-    }
-    return to;
 }
 
 /* The sums of four gates over `pairs` words of *x; *x and *w then point behind. */
@@ -213,8 +193,8 @@ HE_ALWAYS_INLINE void he_lstm_s8_dsp_inline(const he_lstm_s8_dsp_params *p, int3
     const int8_t *state = output_state;
     (void)layout;
     for (int32_t left = p->time_steps; left > 0; --left) {
-        uint32_t *const behind = he_lstm_widen(row, input, p->input_size);
-        (void)he_lstm_widen(behind, state, p->units);
+        uint32_t *const behind = he_widen_run(row, 1, input, p->input_size, 1);
+        (void)he_widen_run(behind, 1, state, p->units, 1);
         he_lstm_gates(p, row, gates);
         he_lstm_update(p, gates, cell_state, output);
         state = output;

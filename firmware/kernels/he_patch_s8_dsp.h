@@ -7,6 +7,9 @@
  * of a run becomes (b0), (b0, b1) or (b0, b2), (b1). If runs are single bytes, those of two neighbouring taps
  * become a pair. Weights come in the same order, zero where a pair is not full, so that anything may stand there.
  * Only the bytes of taps are read.
+ *
+ * For joined weights (he_dot_s8_dsp.h) the four bytes become the pairs (y1, y3), (256 b0 - y1, 256 b2 - y3), y =
+ * b - 127, one instruction more; what is left of a run also becomes two pairs, with y = 0 where there is no tap.
  */
 #ifndef HE_PATCH_S8_DSP_H
 #define HE_PATCH_S8_DSP_H
@@ -27,24 +30,46 @@ typedef struct {
     int32_t segments, column_dilation; /* runs in a filter row */
     int32_t columns;                   /* input columns that a run covers */
     int32_t paired;                    /* 1: runs are single bytes along one axis, two form a pair */
+    int32_t joined;                    /* 1: for HE_WEIGHTS_JOINED, never with `paired` */
     int32_t zero_point;
 } he_geometry;
 
+/* Four bytes as two pairs. `joined` is a constant everywhere. */
+HE_ALWAYS_INLINE he_words he_widen_4(int32_t joined, uint32_t bytes)
+{
+    if (joined) {
+        const uint32_t odd = he_sxtab16_ror8(0xFF81FF81U, bytes); /* -127 */
+        return (he_words){odd, he_ssub16((bytes << 8) & 0xFF00FF00U, odd)};
+    }
+    return (he_words){he_sxtb16(bytes), he_sxtb16_ror8(bytes)};
+}
+
+/* One to three bytes as two pairs; without `joined` the second counts for three only. */
+HE_ALWAYS_INLINE he_words he_widen_rest(int32_t joined, int32_t rest, const int8_t *x)
+{
+    const uint32_t even = rest == 1 ? (uint32_t)x[0] : he_pair(x[0], x[rest - 1]);
+    if (joined) {
+        const uint32_t odd = rest == 3 ? (uint32_t)(x[1] - 127) & 0xFFFFU : 0U;
+        return (he_words){odd, he_ssub16((even << 8) & 0xFF00FF00U, odd)};
+    }
+    return (he_words){even, rest == 3 ? (uint32_t)x[1] : 0U};
+}
+
 /* Widen one run into every `step`-th word from `to` on; returns behind the last. */
-HE_ALWAYS_INLINE uint32_t *he_widen_run(uint32_t *to, int32_t step, const int8_t *x, int32_t run)
+HE_ALWAYS_INLINE uint32_t *he_widen_run(uint32_t *to, int32_t step, const int8_t *x, int32_t run, int32_t joined)
 {
     for (int32_t quads = run >> 2; quads > 0; --quads) {
-        const uint32_t bytes = he_next_4(&x);
-        to[0] = he_sxtb16(bytes);
-        to[step] = he_sxtb16_ror8(bytes);
+        const he_words w = he_widen_4(joined, he_next_4(&x));
+        to[0] = w.first;
+        to[step] = w.second;
         to += 2 * step;
     }
     if (run & 3) {
-        const int32_t rest = run & 3;
-        to[0] = rest == 1 ? (uint32_t)x[0] : he_pair(x[0], x[rest - 1]);
+        const he_words w = he_widen_rest(joined, run & 3, x);
+        to[0] = w.first;
         to += step;
-        if (rest == 3) {
-            to[0] = (uint32_t)x[1];
+        if (joined || (run & 3) == 3) {
+            to[0] = w.second;
             to += step;
         }
     }
@@ -53,26 +78,26 @@ HE_ALWAYS_INLINE uint32_t *he_widen_run(uint32_t *to, int32_t step, const int8_t
 
 /* The same for four positions at once: x, x + d1, x + d2, x + d3 into [pairs][4 positions]. */
 HE_ALWAYS_INLINE uint32_t *he_widen_four_runs(uint32_t *to, const int8_t *x, int32_t d1, int32_t d2, int32_t d3,
-                                              int32_t run)
+                                              int32_t run, int32_t joined)
 {
     for (int32_t quads = run >> 2; quads > 0; --quads) {
         const uint32_t b1 = he_load_4(x + d1), b2 = he_load_4(x + d2), b3 = he_load_4(x + d3);
-        const uint32_t b0 = he_next_4(&x);
-        he_put_two(&to, he_sxtb16(b0), he_sxtb16(b1));
-        he_put_two(&to, he_sxtb16(b2), he_sxtb16(b3));
-        he_put_two(&to, he_sxtb16_ror8(b0), he_sxtb16_ror8(b1));
-        he_put_two(&to, he_sxtb16_ror8(b2), he_sxtb16_ror8(b3));
+        const he_words w0 = he_widen_4(joined, he_next_4(&x)), w1 = he_widen_4(joined, b1),
+                       w2 = he_widen_4(joined, b2), w3 = he_widen_4(joined, b3);
+        he_put_two(&to, w0.first, w1.first);
+        he_put_two(&to, w2.first, w3.first);
+        he_put_two(&to, w0.second, w1.second);
+        he_put_two(&to, w2.second, w3.second);
     }
-    if ((run & 3) == 1) {
-        he_put_two(&to, (uint32_t)x[0], (uint32_t)x[d1]);
-        he_put_two(&to, (uint32_t)x[d2], (uint32_t)x[d3]);
-    } else if (run & 3) {
-        const int32_t last = (run & 3) - 1;
-        he_put_two(&to, he_pair(x[0], x[last]), he_pair(x[d1], x[d1 + last]));
-        he_put_two(&to, he_pair(x[d2], x[d2 + last]), he_pair(x[d3], x[d3 + last]));
-        if (last == 2) {
-            he_put_two(&to, (uint32_t)x[1], (uint32_t)x[d1 + 1]);
-            he_put_two(&to, (uint32_t)x[d2 + 1], (uint32_t)x[d3 + 1]);
+    if (run & 3) {
+        const int32_t rest = run & 3;
+        const he_words w0 = he_widen_rest(joined, rest, x), w1 = he_widen_rest(joined, rest, x + d1),
+                       w2 = he_widen_rest(joined, rest, x + d2), w3 = he_widen_rest(joined, rest, x + d3);
+        he_put_two(&to, w0.first, w1.first);
+        he_put_two(&to, w2.first, w3.first);
+        if (joined || rest == 3) {
+            he_put_two(&to, w0.second, w1.second);
+            he_put_two(&to, w2.second, w3.second);
         }
     }
     return to;
@@ -99,12 +124,13 @@ HE_ALWAYS_INLINE void he_widen_four_paired(uint32_t *to, const int8_t *x, int32_
 void he_stage_run(int32_t zero_point, int32_t run, const int8_t *from, int32_t first, int32_t count, int8_t *stage);
 
 /* `bytes` times the zero_point, a multiple of 4. */
-HE_ALWAYS_INLINE uint32_t *he_widen_nothing(uint32_t *to, int32_t step, int32_t zero_point, int32_t bytes)
+HE_ALWAYS_INLINE uint32_t *he_widen_nothing(uint32_t *to, int32_t step, int32_t zero_point, int32_t bytes,
+                                            int32_t joined)
 {
-    const uint32_t pair = he_pair(zero_point, zero_point);
+    const he_words w = he_widen_4(joined, ((uint32_t)zero_point & 0xFFU) * 0x01010101U);
     for (; bytes > 0; bytes -= 4) {
-        to[0] = pair;
-        to[step] = pair;
+        to[0] = w.first;
+        to[step] = w.second;
         to += 2 * step;
     }
     return to;
@@ -143,16 +169,16 @@ HE_ALWAYS_INLINE void he_widen_runs(const he_geometry *g, const int8_t *input, i
             const int8_t *from = some ? input + (y * g->input_w + x + first) * c : input;
             const int32_t before = some ? first * c : 0, count = some ? (end - first) * c : 0;
             if (c % 4 == 0) { /* whole quads lie outside */
-                to = he_widen_nothing(to, step, g->zero_point, before);
-                to = he_widen_run(to, step, from, count);
-                to = he_widen_nothing(to, step, g->zero_point, run - before - count);
+                to = he_widen_nothing(to, step, g->zero_point, before, g->joined);
+                to = he_widen_run(to, step, from, count, g->joined);
+                to = he_widen_nothing(to, step, g->zero_point, run - before - count, g->joined);
                 continue;
             }
             if (count != run) {
                 he_stage_run(g->zero_point, run, from, before, count, stage);
                 from = stage;
             }
-            to = he_widen_run(to, step, from, run);
+            to = he_widen_run(to, step, from, run, g->joined);
         }
     }
 }

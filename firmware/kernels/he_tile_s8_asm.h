@@ -21,9 +21,11 @@
 
 #if HE_TILE_S8_ASM
 
-/* The weights of a pair of taps: of channel a in c, of channel b in d. */
+/* The weights of a pair of taps, or joined ones of two: of channel a in c, of channel b in d. */
 #define HE_TILE_WEIGHTS_16 "ldrd %[c], %[d], [%[w]], #8\n\t"
 #define HE_TILE_WEIGHTS_8 "ldr %[d], [%[w]], #4\n\tsxtb16 %[c], %[d]\n\tsxtb16 %[d], %[d], ror #8\n\t"
+/* Those for the second of two pairs. */
+#define HE_TILE_WEIGHTS_SECOND "sxtb16 %[c], %[c]\n\tsxtb16 %[d], %[d]\n\t"
 
 #define HE_TILE_SUM(sum, inputs, weights, start)                                                                   \
     "smlad %[" #sum "], %[" #inputs "], %[" #weights "], %[" #start "]\n\t"
@@ -50,7 +52,9 @@
                      : "memory")
 #define HE_TILE_STEP(pair, sums)                                                                                   \
     do {                                                                                                           \
-        if (layout == HE_WEIGHTS_16) {                                                                             \
+        if (layout == HE_WEIGHTS_JOINED) {                                                                         \
+            HE_TILE_STATEMENT(HE_TILE_WEIGHTS_16 pair HE_TILE_WEIGHTS_SECOND HE_TILE_NEXT, sums);                  \
+        } else if (layout == HE_WEIGHTS_16) {                                                                      \
             HE_TILE_STATEMENT(HE_TILE_WEIGHTS_16 pair, sums);                                                      \
         } else {                                                                                                   \
             HE_TILE_STATEMENT(HE_TILE_WEIGHTS_8 pair, sums);                                                       \
@@ -77,8 +81,9 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_two(int32_t layout, int32_t unroll, int32_t 
     register uint32_t u __asm__("r12");
     register uint32_t v __asm__("lr");
     HE_TILE_STEP(HE_TILE_FIRST, "=&r");
-    --pairs;
-    switch (pairs & (unroll - 1)) {
+    const int32_t joined = layout == HE_WEIGHTS_JOINED ? 1 : 0;
+    const int32_t steps = (pairs >> joined) - 1, round = unroll >> joined;
+    switch (steps & (round - 1)) {
     case 7:
         HE_TILE_MORE; /* fallthrough */
     case 6:
@@ -96,14 +101,17 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_two(int32_t layout, int32_t unroll, int32_t 
     default:
         break;
     }
-    if (pairs >= unroll) {
-        const uint32_t *volatile end = x + 4 * (pairs & ~(unroll - 1)); /* no register is left for it */
+    if (steps >= round) {
+        /* No register is left for the end. */
+        const uint32_t *volatile end = x + (4 << joined) * (steps & ~(round - 1));
         do {
             HE_TILE_MORE;
             HE_TILE_MORE;
-            HE_TILE_MORE;
-            HE_TILE_MORE;
-            if (unroll == 8) {
+            if (round >= 4) {
+                HE_TILE_MORE;
+                HE_TILE_MORE;
+            }
+            if (round == 8) {
                 HE_TILE_MORE;
                 HE_TILE_MORE;
                 HE_TILE_MORE;

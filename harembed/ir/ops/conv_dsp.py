@@ -10,15 +10,21 @@ from harembed.ir.ops.dot_dsp import (
     TILE_POSITIONS,
     WEIGHTS_8,
     WEIGHTS_16,
+    WEIGHTS_JOINED,
     DotS8,
     dot_row,
     dot_tile,
+    filled,
     pairs_of_run,
     run_order,
 )
-from harembed.ir.ops.requantize_dsp import requantize_channels
+from harembed.ir.ops.requantize_dsp import joined_channels, requantize_channels
 
 WIDE_WEIGHTS = 512  # a filter up to this size is kept as int16 in "balanced": most quickness for least flash
+# Modelled cycles of a pair of taps in a tile, two channels at a time, by layout.
+PAIR_CYCLES = {WEIGHTS_16: 16.5, WEIGHTS_8: 17.6, WEIGHTS_JOINED: 16.1}
+JOINED_CYCLES = 8 + 4  # what right shifts by channel and joining the tile add for two channels, about
+LONG_ROUNDS = 4096  # a filter of that size is worth the flash of longer rounds in "balanced"
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Geometry:
     column_dilation: int
     columns: int
     paired: int
+    joined: int
     zero_point: int
 
 
@@ -77,29 +84,50 @@ def conv_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -
     weights : [O, KH, KW, C] int8
     bias : [O] int32
     """
-    wide = goal == "speed" or (goal == "balanced" and weights.size <= WIDE_WEIGHTS)
-    layout = WEIGHTS_16 if wide else WEIGHTS_8
-    channels = requantize_channels(weights.reshape(p.output_c, -1), bias, p.input_zero_point, p.multiplier, p.shift,
-                                   p.output_zero_point, p.act_min, p.act_max, layout == WEIGHTS_16)
+    scales = (weights.reshape(p.output_c, -1), bias, p.input_zero_point, p.multiplier, p.shift, p.output_zero_point,
+              p.act_min, p.act_max)
+    layout = _layout(p, weights.size, goal)
+    channels = joined_channels(*scales) if layout == WEIGHTS_JOINED else None
+    if channels is None:
+        layout = _plain_layout(weights.size, goal)
+        channels = requantize_channels(*scales, shift_weights=layout == WEIGHTS_16)
     dot = dot_tile if p.output_h * p.output_w >= TILE_POSITIONS else dot_row
+    long = goal == "speed" or (layout == WEIGHTS_JOINED and weights.size >= LONG_ROUNDS)
     inner_top, inner_rows = inner_outputs(p.input_h, p.filter_h, p.stride_h, p.dilation_h, p.pad_top, p.output_h)
     inner_left, inner_columns = inner_outputs(p.input_w, p.filter_w, p.stride_w, p.dilation_w, p.pad_left, p.output_w)
     params = Conv2DDspParams(
-        geometry=_geometry(p), positions=p.output_h * p.output_w,
+        geometry=_geometry(p, layout), positions=p.output_h * p.output_w,
         inner_top=inner_top, inner_rows=inner_rows, inner_left=inner_left, inner_columns=inner_columns,
         layout=layout, own_border=int(goal == "speed"),
-        tile=conv_scratch_bytes(p.filter_h * p.filter_w, p.input_c) - _tile_bytes(p),
-        dot=dot(channels, _order(p), layout, 8 if goal == "speed" else 4),
+        tile=conv_scratch_bytes(p.filter_h * p.filter_w, p.input_c) - _tile_bytes(p, layout),
+        dot=dot(channels, _order(p, layout), layout, 8 if long else 4),
     )
     return DspForm("he_conv_2d_s8_dsp", params, inline=goal != "size")
 
 
-def _geometry(p: Any) -> Geometry:
+def _layout(p: Any, elements: int, goal: Goal) -> int:
+    """Joined weights where they are quickest, if they fit into the scratch."""
+    plain = _plain_layout(elements, goal)
+    if goal == "size" or p.output_h * p.output_w < TILE_POSITIONS or _is_paired(p):
+        return plain
+    joined_cycles = PAIR_CYCLES[WEIGHTS_JOINED] * _pairs(p, WEIGHTS_JOINED) + (plain == WEIGHTS_16) * JOINED_CYCLES
+    if joined_cycles >= PAIR_CYCLES[plain] * _pairs(p, plain):
+        return plain
+    scratch = conv_scratch_bytes(p.filter_h * p.filter_w, p.input_c) - _run(p)
+    return WEIGHTS_JOINED if _tile_bytes(p, WEIGHTS_JOINED) <= scratch else plain
+
+
+def _plain_layout(elements: int, goal: Goal) -> int:
+    wide = goal == "speed" or (goal == "balanced" and elements <= WIDE_WEIGHTS)
+    return WEIGHTS_16 if wide else WEIGHTS_8
+
+
+def _geometry(p: Any, layout: int) -> Geometry:
     segments = _segments(p)
     return Geometry(
         p.input_h, p.input_w, p.input_c, p.output_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left, p.filter_h,
         p.dilation_h, segments, p.dilation_w if segments > 1 else 1, p.filter_w // segments, int(_is_paired(p)),
-        p.input_zero_point)
+        int(layout == WEIGHTS_JOINED), p.input_zero_point)
 
 
 def _segments(p: Any) -> int:
@@ -116,27 +144,29 @@ def _is_paired(p: Any) -> bool:
     return _run(p) == 1 and min(p.filter_h, _segments(p)) == 1
 
 
-def _order(p: Any) -> list[int]:
+def _order(p: Any, layout: int) -> list[int]:
     """Taps, as indices into [KH, KW, C], in the order of the widened patch."""
     taps = p.filter_h * p.filter_w * p.input_c
     if _is_paired(p):
         return [*range(taps), *[-1] * (taps % 2)]
     run = _run(p)
-    return [first + k if k >= 0 else -1 for first in range(0, taps, run) for k in run_order(run)]
+    order = filled(run_order(run)) if layout == WEIGHTS_JOINED else run_order(run)
+    return [first + k if k >= 0 else -1 for first in range(0, taps, run) for k in order]
 
 
-def _pairs(p: Any) -> int:
+def _pairs(p: Any, layout: int) -> int:
     if _is_paired(p):
         return (p.filter_h * _segments(p) + 1) // 2
-    return p.filter_h * _segments(p) * pairs_of_run(_run(p))
+    pairs = pairs_of_run(_run(p))
+    return p.filter_h * _segments(p) * (pairs + pairs % 2 if layout == WEIGHTS_JOINED else pairs)
 
 
-def _tile_bytes(p: Any) -> int:
+def _tile_bytes(p: Any, layout: int) -> int:
     """Of a tile, or of a row if there are fewer positions.
 
     It lies at the end of the scratch, so that the last byte of the plan is one that is written.
     """
-    pairs = _pairs(p)
+    pairs = _pairs(p, layout)
     return 16 * pairs if p.output_h * p.output_w >= TILE_POSITIONS else 4 * (pairs + pairs % 2)
 
 

@@ -14,10 +14,9 @@ from harembed.ir.ops.dot_dsp import (
     WEIGHTS_JOINED,
     DotS8,
     dot_row,
-    joinable,
     run_order,
 )
-from harembed.ir.ops.requantize_dsp import reach, requantize_channels
+from harembed.ir.ops.requantize_dsp import joined_channels, requantize_channels
 
 JOINED_CHANNELS = 16  # from here on it pays to join the row
 
@@ -48,21 +47,14 @@ def dense_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) 
     weights : [O, I] int8
     bias : [O] int32
     """
-    layout = _layout(p, weights, bias, goal)
-    channels = requantize_channels(weights, bias, p.input_zero_point, p.multiplier, p.shift, p.output_zero_point,
-                                   p.act_min, p.act_max, layout == WEIGHTS_16)
+    scales = (weights, bias, p.input_zero_point, p.multiplier, p.shift, p.output_zero_point, p.act_min, p.act_max)
+    # Int16 weights would take fewer instructions, but more cycles: each weight is read once or a few times, so that
+    # most lines of flash with weights are misses of the cache.
+    channels = joined_channels(*scales) if goal != "size" and p.output_c >= JOINED_CHANNELS else None
+    layout = WEIGHTS_JOINED
+    if channels is None:
+        layout = WEIGHTS_16 if goal == "speed" else WEIGHTS_8
+        channels = requantize_channels(*scales, shift_weights=layout == WEIGHTS_16)
     dot = dot_row(channels, run_order(p.input_c), layout)
     params = FullyConnectedDspParams(p.rows, p.input_c, layout, dot)
     return DspForm("he_fully_connected_s8_dsp", params, inline=goal != "size")
-
-
-def _layout(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -> int:
-    """Joined weights where they can be: int16 ones take fewer instructions, but more cycles.
-
-    Each weight is read once or a few times, so that most lines of flash with weights are misses of the cache.
-    """
-    start = np.zeros(len(weights), np.int64) if bias is None else bias.astype(np.int64)
-    largest = max(int(np.abs(end).max()) for end in reach(weights, start, p.input_zero_point))
-    if goal != "size" and p.output_c >= JOINED_CHANNELS and joinable(weights, largest):
-        return WEIGHTS_JOINED
-    return WEIGHTS_16 if goal == "speed" else WEIGHTS_8

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harembed.ir.ops.requantize_dsp import Channels, RequantizeS8
+from harembed.ir.ops.requantize_dsp import JOINED_SHIFT, Channels, RequantizeS8
 
 WEIGHTS_16, WEIGHTS_8, WEIGHTS_JOINED = range(3)  # HE_WEIGHTS_16, HE_WEIGHTS_8, HE_WEIGHTS_JOINED
-JOINED_SHIFT = 8  # joined weights make 256 times the sum
 TILE_POSITIONS = 4
 
 
@@ -35,8 +34,15 @@ def pairs_of_run(run: int) -> int:
     return run // 4 * 2 + (run % 4 + 1) // 2
 
 
+def filled(order: list[int]) -> list[int]:
+    """The same up to whole quads, as joined weights need each run to be."""
+    return order + [-1] * (-len(order) % 4)
+
+
 def dot_tile(channels: Channels, order: list[int], layout: int, unroll: int) -> DotS8:
-    """For he_tile_s8: two channels interleaved pair by pair, an odd last one as pairs of int16."""
+    """For he_tile_s8: two channels interleaved pair by pair, an odd last one as pairs of int16; or joined."""
+    if layout == WEIGHTS_JOINED:
+        return _joined_tile(channels, to_quads(channels.weights, order), unroll)
     w = _ordered(channels.weights, order)
     o, slots = w.shape
     even = w[: o // 2 * 2].reshape(o // 2, 2, slots // 2, 2)  # [channel pair, channel, pair of taps, tap]
@@ -49,23 +55,42 @@ def dot_tile(channels: Channels, order: list[int], layout: int, unroll: int) -> 
     return DotS8(slots // 2, unroll, o, words, channels.words, channels.requantize)
 
 
+def _joined_tile(channels: Channels, quads: np.ndarray, unroll: int) -> DotS8:
+    """quads [O, slots / 4, 4]"""
+    o = len(quads)
+    pairs = join(quads)
+    even = pairs[: o // 2 * 2].reshape(o // 2, 2, *pairs.shape[1:]).transpose(0, 2, 1, 3)
+    weights = np.concatenate([_words_16(even), _words_16(pairs[o // 2 * 2 :])])
+    return DotS8(2 * quads.shape[1], unroll, o, weights, _joined_words(channels, quads), channels.requantize)
+
+
+def _joined_words(channels: Channels, quads: np.ndarray) -> np.ndarray:
+    """channels.words, with the start that joined weights need."""
+    words = channels.words.copy()
+    start = joined_start(words[:, 0].astype(np.int64), quads)
+    words[:, 0] = (start & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    return words
+
+
 def dot_row(channels: Channels, order: list[int], layout: int, unroll: int = 4) -> DotS8:
     """For he_row_s8: four channels interleaved, two pairs of taps at a time; the rest of channels one by one."""
-    w = _ordered(channels.weights, order + [-1] * (-len(order) % 4))
-    o, slots = w.shape
-    quads = w.reshape(o, slots // 4, 4)
-    bias_words = channels.words
+    quads = to_quads(channels.weights, order)
+    o, slots = len(quads), 4 * quads.shape[1]
+    words = channels.words
     if layout == WEIGHTS_JOINED:
-        bias_words = channels.words.copy()
-        start = bias_words[:, 0] + 127 * quads[:, :, 2:].sum(axis=(1, 2), dtype=np.int64)
-        bias_words[:, 0] = (start << JOINED_SHIFT & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+        words = _joined_words(channels, quads)
         quads = join(quads)
     elif layout == WEIGHTS_8:
         quads = quads[:, :, [0, 2, 1, 3]]
     fours = quads[: o // 4 * 4].reshape(-1, 4, *quads.shape[1:]).transpose(0, 2, 1, 3)
     flat = np.concatenate([fours.ravel(), quads[o // 4 * 4 :].ravel()])
-    words = _words_8(flat) if layout == WEIGHTS_8 else _words_16(flat)
-    return DotS8(slots // 2, unroll, o, words, bias_words, channels.requantize)
+    weights = _words_8(flat) if layout == WEIGHTS_8 else _words_16(flat)
+    return DotS8(slots // 2, unroll, o, weights, words, channels.requantize)
+
+
+def to_quads(weights: np.ndarray, order: list[int]) -> np.ndarray:
+    """[O, slots / 4, 4]: weights [O, K] by slot, filled up with zeros."""
+    return _ordered(weights, filled(order)).reshape(len(weights), -1, 4)
 
 
 def join(quads: np.ndarray) -> np.ndarray:
@@ -73,15 +98,9 @@ def join(quads: np.ndarray) -> np.ndarray:
     return quads[..., :2] + 256 * quads[..., 2:]
 
 
-def joinable(weights: np.ndarray, largest: int) -> bool:
-    """Whether 256 times each sum stays within int32, and joined weights within int16.
-
-    Parameters
-    ----------
-    weights : int8
-    largest : int    magnitude of a sum
-    """
-    return largest << JOINED_SHIFT < 2**31 and weights.min(initial=0) > -128
+def joined_start(start: np.ndarray, quads: np.ndarray) -> np.ndarray:
+    """Where sums of joined weights start, int64 [O]: 256 times as far, without what 127 adds. May leave int32."""
+    return start + 127 * quads[:, :, 2:].sum(axis=(1, 2), dtype=np.int64) << JOINED_SHIFT
 
 
 def _ordered(weights: np.ndarray, order: list[int]) -> np.ndarray:

@@ -11,8 +11,14 @@ from typing import Any
 import numpy as np
 
 from harembed.ir.ops.base import DspForm, Goal
-from harembed.ir.ops.dot_dsp import JOINED_SHIFT, WEIGHTS_JOINED, join, joinable
-from harembed.ir.ops.requantize_dsp import reach
+from harembed.ir.ops.dot_dsp import (
+    WEIGHTS_JOINED,
+    join,
+    joined_start,
+    run_order,
+    to_quads,
+)
+from harembed.ir.ops.requantize_dsp import JOINED_SHIFT, reach
 
 LARGEST_PRODUCT = 2**30  # of two int16, of which one is no -32768
 
@@ -44,7 +50,7 @@ class LstmDspParams:
 class _Sums:
     """The sums of one gate over the input, or over output_state: how they start, and how they become int16."""
 
-    weights: np.ndarray  # [U, K] int64
+    quads: np.ndarray  # [U, K / 4, 4] weights by slot, int64
     bias: np.ndarray  # [U] int64, what else the zero_point and the layout add included; may wrap
     multiplier: int
     rounding: int
@@ -101,11 +107,13 @@ def _sums(weights: np.ndarray, bias: np.ndarray, zero_point: int, multiplier: in
     left, right = max(shift, 0), max(-shift, 0)
     rounding = 1 << right >> 1
     product = (largest << left) * multiplier >> 31
-    if largest << (left + 1) >= 2**31 or product + rounding + 2 >= 2**31 or not joinable(weights, largest):
+    doubled = largest << max(left + 1, JOINED_SHIFT)
+    if doubled >= 2**31 or product + rounding + 2 >= 2**31 or weights.min() == -128:
         return None
     w = weights.astype(np.int64)
-    start = bias.astype(np.int64) - zero_point * w.sum(axis=1) + 127 * w[:, 1::2].sum(axis=1)
-    return _Sums(w, start << JOINED_SHIFT, multiplier, rounding, left + 1 - JOINED_SHIFT, right)
+    quads = to_quads(w, run_order(w.shape[1]))
+    start = joined_start(bias.astype(np.int64) - zero_point * w.sum(axis=1), quads)
+    return _Sums(quads, start, multiplier, rounding, left + 1 - JOINED_SHIFT, right)
 
 
 def _cell_tanh(p: Any) -> tuple[int, int] | None:
@@ -142,14 +150,12 @@ def _packed(from_input: list[_Sums], from_state: list[_Sums]) -> np.ndarray:
     parts = []
     for sums in (from_input, from_state):
         parts.append((np.stack([s.bias for s in sums], axis=1) & 0xFFFFFFFF).astype(np.uint32))
-        parts.append(_interleaved(np.stack([s.weights for s in sums], axis=1)))
+        parts.append(_interleaved(np.stack([s.quads for s in sums], axis=1)))
     return np.concatenate(parts, axis=1)
 
 
-def _interleaved(weights: np.ndarray) -> np.ndarray:
-    """Words [U, n] of weights [U, gate, K]: for each four values those of the four gates."""
-    units, gates, count = weights.shape
-    fours = np.pad(weights, ((0, 0), (0, 0), (0, -count % 4))).reshape(units, gates, -1, 4)
-    pairs = join(fours[..., [0, 2, 1, 3]]).astype("<i2")
-    flat = np.ascontiguousarray(pairs.transpose(0, 2, 1, 3)).reshape(units, -1)
+def _interleaved(quads: np.ndarray) -> np.ndarray:
+    """Words [U, n] of weights [U, gate, K / 4, 4]: for each four values those of the four gates."""
+    pairs = join(quads).astype("<i2")
+    flat = np.ascontiguousarray(pairs.transpose(0, 2, 1, 3)).reshape(len(quads), -1)
     return flat.view("<u4").astype(np.uint32)

@@ -8,19 +8,23 @@ Let the sum be shifted left by s = d + 1 >= 2 bits first. SMMLA then computes Z 
 are integers, y >= T - 1/2 exactly if Z >= 2^d T - 2^(d - 1). So (Z + 2^(R - 1) + 2^(d - 1)) >> R with R = right + d
 is the doubly rounded result for sum >= 0, and for sum < 0 it is that with 2^d less. For right <= 0 there is one
 rounding only, floor(2^-right y + 1/2), which is (Z + 2^(R - 1)) >> R for all sums. The zero_point is added before the
-shift. One R serves all channels of a layer, as an immediate of SSAT, which clamps as well; d and s belong to the
-channel.
+shift. Either one R serves all channels of a layer, as an immediate of SSAT, which clamps as well, and d and s belong to
+the channel; or all channels have one s, and R belongs to the channel, which takes an instruction more unless it spares
+the shift of the sums: joined weights (dot_dsp.py) make them 2^8 times as large.
 
 All this needs that nothing overflows, which is checked for the sums that the weights of the channel can reach.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from harembed.ir.fixedpoint import requantize
 
 UPWARD, AWAY, TWICE = range(3)  # HE_UPWARD, HE_AWAY, HE_TWICE
+LEAST_SUM_SHIFT = 2
+JOINED_SHIFT = 8  # joined weights make 2^8 times the sum
 MAX_RIGHT_SHIFT = 22  # 128 * 2^22 and the halves stay within int32
 
 
@@ -30,6 +34,7 @@ class RequantizeS8:
 
     form: int
     shifted: int
+    sum_shift: int
     right_shift: int
     zero_point: int
     act_min: int
@@ -95,6 +100,33 @@ def reach(weights: np.ndarray, bias: np.ndarray, zero_point: int) -> tuple[np.nd
     return bias + positive * low + negative * high, bias + positive * high + negative * low
 
 
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """What decides how the sums of a layer become int8; arrays are [O]."""
+
+    weights: np.ndarray  # [O, K] int64, zero where a channel is settled
+    start: np.ndarray  # int64: of the sums, input zero_point folded in
+    low: np.ndarray  # int64: the least sum
+    high: np.ndarray
+    multiplier: np.ndarray  # int64
+    right: np.ndarray  # int64: TFLite's shift, positive to the right
+    settled: np.ndarray  # bool
+    result: np.ndarray  # int64: of settled channels
+    zero_point: int
+    act_min: int
+    act_max: int
+
+    @property
+    def largest(self) -> np.ndarray:
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+    def form(self) -> int:
+        """UPWARD or AWAY, or TWICE where negative values would need both."""
+        if self.act_min >= self.zero_point or (self.low >= 0)[~self.settled].all():
+            return UPWARD
+        return AWAY if (self.right >= 1)[~self.settled].all() else TWICE
+
+
 def requantize_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero_point: int, multiplier: np.ndarray,
                         shift: np.ndarray, output_zero_point: int, act_min: int, act_max: int,
                         shift_weights: bool) -> Channels:
@@ -107,37 +139,86 @@ def requantize_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero
     multiplier, shift : [O] int32    Q0.31; a positive shift is to the left
     shift_weights : bool             fold the shift of the sums into the weights where those then fit int16
     """
+    layer = _layer(weights, bias, input_zero_point, multiplier, shift, output_zero_point, act_min, act_max)
+    found = _one_right_shift(layer, shift_weights) or _one_sum_shift(layer, LEAST_SUM_SHIFT, shift_weights)
+    if found is not None:
+        return found
     w = weights.astype(np.int64)
-    bias64 = np.zeros(len(w), np.int64) if bias is None else bias.astype(np.int64)
-    low, high = reach(w, bias64, input_zero_point)
-    largest = np.maximum(np.abs(low), np.abs(high))
-    settled, result = _settled(low, high, multiplier, shift, output_zero_point, act_min, act_max)
-    right = -shift.astype(np.int64)
-    right_shift = max(1, int(right[~settled].max(initial=0)) + 1)
-    right = np.where(settled, right_shift - 1, right)
-    form = TWICE
-    d = right_shift - right
-    s = d + 1
-    if right_shift <= MAX_RIGHT_SHIFT and s.max() <= 31 and (largest * (1 << s) < 2**31)[~settled].all():
-        first_half = np.where(right >= 1, 1 << (d - 1), 0)
-        rounding = (1 << (right_shift - 1)) + first_half + (output_zero_point << right_shift)
-        z_largest = ((largest << s) * multiplier.astype(np.int64) >> 32) + 1
-        if (z_largest + np.abs(rounding) + (1 << d) < 2**31)[~settled].all():
-            if act_min >= output_zero_point or (low >= 0)[~settled].all():
-                form = UPWARD
-            elif (right >= 1).all():
-                form = AWAY
-    if form == TWICE:
-        return Channels(RequantizeS8(TWICE, 0, 1, output_zero_point, act_min, act_max), w.astype(np.int32),
-                        _words(bias64 - input_zero_point * w.sum(axis=1), multiplier, np.zeros(len(w)), shift))
-    w[settled], bias64[settled] = 0, 0
-    start = bias64 - input_zero_point * w.sum(axis=1)
+    start = (0 if bias is None else bias.astype(np.int64)) - input_zero_point * w.sum(axis=1)
+    return Channels(RequantizeS8(TWICE, 0, 0, 1, output_zero_point, act_min, act_max), w.astype(np.int32),
+                    _words(start, multiplier, np.zeros(len(w)), shift))
+
+
+def joined_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero_point: int, multiplier: np.ndarray,
+                    shift: np.ndarray, output_zero_point: int, act_min: int, act_max: int) -> Channels | None:
+    """The same for joined weights, whose sums come 2^JOINED_SHIFT times as large; None if these cannot be.
+
+    `words` and `weights` are those of the plain sums.
+    """
+    if weights.min(initial=0) == -128:
+        return None
+    layer = _layer(weights, bias, input_zero_point, multiplier, shift, output_zero_point, act_min, act_max)
+    found = _one_sum_shift(layer, JOINED_SHIFT, False)
+    return None if found is None else replace(found, requantize=replace(found.requantize, shifted=1))
+
+
+def _layer(weights: np.ndarray, bias: np.ndarray | None, input_zero_point: int, multiplier: np.ndarray,
+           shift: np.ndarray, zero_point: int, act_min: int, act_max: int) -> _Layer:
+    w = weights.astype(np.int64)
+    start = np.zeros(len(w), np.int64) if bias is None else bias.astype(np.int64)
+    low, high = reach(w, start, input_zero_point)
+    settled, result = _settled(low, high, multiplier, shift, zero_point, act_min, act_max)
+    w[settled], start[settled] = 0, 0
+    return _Layer(w, start - input_zero_point * w.sum(axis=1), low, high, np.where(settled, 0, multiplier),
+                  -shift.astype(np.int64), settled, result.astype(np.int64), zero_point, act_min, act_max)
+
+
+def _one_right_shift(layer: _Layer, shift_weights: bool) -> Channels | None:
+    """R for all channels, s for each; None if something may leave int32 or one s would be too large."""
+    live = ~layer.settled
+    right_shift = max(1, int(layer.right[live].max(initial=0)) + 1)
+    d = np.where(live, right_shift - layer.right, 1)
+    s, form = d + 1, layer.form()
+    if form == TWICE or right_shift > MAX_RIGHT_SHIFT or s.max() > 31 or not _fits(layer, s, right_shift)[live].all():
+        return None
+    rounding = np.where(live, _rounding(layer, d, right_shift), layer.result << right_shift)
+    w, start = layer.weights, layer.start
     shifted = shift_weights and bool((np.abs(w).max(axis=1) << s <= 2**15 - 1).all())
     if shifted:
         w, start = w << s[:, np.newaxis], start << s
-    return Channels(RequantizeS8(form, int(shifted), right_shift, output_zero_point, act_min, act_max),
-                    w.astype(np.int32), _words(start, np.where(settled, 0, multiplier),
-                                               np.where(settled, result << right_shift, rounding), s))
+    requantize = RequantizeS8(form, int(shifted), 0, right_shift, layer.zero_point, layer.act_min, layer.act_max)
+    return Channels(requantize, w.astype(np.int32), _words(start, layer.multiplier, rounding, s))
+
+
+def _one_sum_shift(layer: _Layer, s: int, shift_weights: bool) -> Channels | None:
+    """s for all channels, R for each."""
+    live = ~layer.settled
+    d = s - 1
+    right_shift = np.where(live, layer.right + d, 1)
+    form = layer.form()
+    if form == TWICE or right_shift.min() < 1 or right_shift.max() > MAX_RIGHT_SHIFT \
+            or not _fits(layer, np.full(len(live), s), right_shift)[live].all():
+        return None
+    rounding = np.where(live, _rounding(layer, d, right_shift), layer.result << right_shift)
+    w, start = layer.weights, layer.start
+    if shift_weights:
+        w, start = w << s, start << s
+    requantize = RequantizeS8(form, int(shift_weights), s, 0, layer.zero_point, layer.act_min, layer.act_max)
+    return Channels(requantize, w.astype(np.int32), _words(start, layer.multiplier, rounding, right_shift))
+
+
+def _rounding(layer: _Layer, d: Any, right_shift: Any) -> np.ndarray:
+    """Both halves and the zero_point, in units of 2^-right_shift."""
+    first_half = np.where(layer.right >= 1, 1 << np.maximum(d - 1, 0), 0)
+    return (1 << (right_shift - 1)) + first_half + (layer.zero_point << right_shift)
+
+
+def _fits(layer: _Layer, s: np.ndarray, right_shift: Any) -> np.ndarray:
+    """bool [O]: no sum leaves int32 on its way, s being what it is shifted by to the left."""
+    largest = layer.largest
+    small = largest < 2.0 ** (31 - s)
+    z_largest = ((np.where(small, largest, 0) << s) * layer.multiplier >> 32) + 1
+    return small & (z_largest + np.abs(_rounding(layer, s - 1, right_shift)) + (1 << (s - 1)) < 2**31)
 
 
 def _settled(low: np.ndarray, high: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, zero_point: int,
