@@ -5,7 +5,10 @@
  * Four successive output positions at a time, whatever row they lie in: their patches are widened into a tile of
  * scratch memory (he_patch_s8_dsp.h), those at the border once more by themselves, and from the tile all channels are
  * computed (he_dot_s8_dsp.h). The last tile starts earlier if fewer than four positions are left, and computes some
- * once more. Fewer than four positions in all are computed one by one.
+ * once more, or only those that are left, one by one. Fewer than four positions in all are computed one by one.
+ *
+ * Weights that exceed the cache of the flash would be missed by every tile: then the channels are taken in blocks whose
+ * weights stay there, and each tile is widened once for each block.
  */
 #ifndef HE_CONV_2D_S8_DSP_H
 #define HE_CONV_2D_S8_DSP_H
@@ -26,7 +29,9 @@ typedef struct {
     int32_t inner_top, inner_rows; /* outputs all of whose taps lie inside the input */
     int32_t inner_left, inner_columns;
     int32_t layout;                /* HE_WEIGHTS_16 or _8 */
-    int32_t own_border;            /* 1: code for the border of its own, with HE_WEIGHTS_16 only */
+    int32_t own_border;            /* 1: code for the border of its own, with constant params only */
+    int32_t block;                 /* channels at a time, an even number or all */
+    int32_t last;                  /* positions that are computed one by one, at the end: 0, 1 or 2 */
     int32_t tile;                  /* byte of the scratch where the tile (or row) starts; in front, a run has room */
     he_dot_s8 dot;                 /* of a tile, or of a row if there are fewer than four positions */
 } he_conv_2d_s8_dsp_params;
@@ -158,6 +163,40 @@ HE_ALWAYS_INLINE void he_conv_fill_tile(const he_conv_2d_s8_dsp_params *p, bool 
     }
 }
 
+/* All positions of `count` channels from `first` on. */
+HE_ALWAYS_INLINE void he_conv_block(const he_conv_2d_s8_dsp_params *p, int32_t layout, int32_t first, int32_t count,
+                                    const int8_t *input, int8_t *output, uint8_t *scratch)
+{
+    const he_geometry *const g = &p->geometry;
+    const uint32_t *const tile = (const uint32_t *)(const void *)(scratch + p->tile);
+    const bool own_border = layout != HE_WEIGHTS_8 && p->own_border; /* so that one copy for all has no other */
+    int32_t oy = 0, ox = 0, at = he_conv_start(g, 0, 0);
+    for (int32_t position = 0; position < p->positions; position += 4) {
+        if (p->positions % 4 != 0 && position > p->positions - 4) {
+            position = p->positions - 4;
+            oy = position / g->output_w;
+            ox = position - oy * g->output_w;
+            at = he_conv_start(g, oy, ox);
+        }
+        he_conv_fill_tile(p, own_border, input, position, oy, ox, at, scratch);
+        int8_t *const y = output + position * p->dot.channels;
+        if (p->last != 0 && position == p->positions - 4) {
+            for (int32_t n = 4 - p->last; n < 4; ++n) {
+                he_tile_s8_position(&p->dot, layout, first, count, tile + n, y + n * p->dot.channels);
+            }
+            break;
+        }
+        he_tile_s8(&p->dot, layout, first, count, tile, y);
+        ox += 4;
+        at += 4 * g->stride_w * g->input_c;
+        while (ox >= g->output_w) {
+            ox -= g->output_w;
+            at += (g->stride_h * g->input_w - g->output_w * g->stride_w) * g->input_c;
+            ++oy;
+        }
+    }
+}
+
 /* With constant params and layout everything folds that does not depend on the data. */
 HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p, int32_t layout,
                                                const int8_t *input, int8_t *output, uint8_t *scratch)
@@ -173,24 +212,9 @@ HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p
         }
         return;
     }
-    const bool own_border = layout == HE_WEIGHTS_16 && p->own_border; /* so that one copy for all has no other */
-    int32_t oy = 0, ox = 0, at = he_conv_start(g, 0, 0);
-    for (int32_t position = 0; position < p->positions; position += 4) {
-        if (p->positions % 4 != 0 && position > p->positions - 4) {
-            position = p->positions - 4;
-            oy = position / g->output_w;
-            ox = position - oy * g->output_w;
-            at = he_conv_start(g, oy, ox);
-        }
-        he_conv_fill_tile(p, own_border, input, position, oy, ox, at, scratch);
-        he_tile_s8(&p->dot, layout, tile, output + position * p->dot.channels);
-        ox += 4;
-        at += 4 * g->stride_w * g->input_c;
-        while (ox >= g->output_w) {
-            ox -= g->output_w;
-            at += (g->stride_h * g->input_w - g->output_w * g->stride_w) * g->input_c;
-            ++oy;
-        }
+    for (int32_t first = 0; first < p->dot.channels; first += p->block) {
+        const int32_t left = p->dot.channels - first;
+        he_conv_block(p, layout, first, left < p->block ? left : p->block, input, output, scratch);
     }
 }
 

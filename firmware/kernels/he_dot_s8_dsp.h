@@ -207,13 +207,22 @@ HE_ALWAYS_INLINE void he_tile_s8_store(const he_dot_s8 *dot, const int32_t *chan
     }
 }
 
-/* tile [pairs][4 positions]; y [4][channels]. */
-HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, int32_t layout, const uint32_t *tile, int8_t *y)
+/* Words of weights of two channels in a tile. */
+HE_ALWAYS_INLINE int32_t he_tile_s8_words(const he_dot_s8 *dot, int32_t layout)
+{
+    return layout == HE_WEIGHTS_16 ? 2 * dot->pairs : dot->pairs;
+}
+
+/* `count` channels from an even `first` on; an odd count is that of the last. tile [pairs][4 positions];
+ * y [4][channels]. */
+HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, int32_t layout, int32_t first, int32_t count,
+                                 const uint32_t *tile, int8_t *y)
 {
     const int32_t unroll = layout == HE_WEIGHTS_8 ? 4 : dot->unroll;
-    const uint32_t *w = dot->weights;
-    const int32_t *channel = dot->channel;
-    for (int32_t left = dot->channels >> 1; left > 0; --left) {
+    const uint32_t *w = dot->weights + (first >> 1) * he_tile_s8_words(dot, layout);
+    const int32_t *channel = dot->channel + first * HE_CHANNEL_WORDS;
+    y += first;
+    for (int32_t left = count >> 1; left > 0; --left) {
         const int32_t a = he_channel_at(channel).bias, b = he_channel_at(channel + HE_CHANNEL_WORDS).bias;
         const he_sums s = he_tile_s8_taps(2, layout, unroll, dot->pairs, a, b, tile, &w);
         he_tile_s8_store(dot, channel, s.a0, s.a1, s.a2, s.a3, y);
@@ -221,10 +230,57 @@ HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, int32_t layout, const uin
         channel += 2 * HE_CHANNEL_WORDS;
         y += 2;
     }
-    if (dot->channels & 1) {
+    if (count & 1) {
         const int32_t a = he_channel_at(channel).bias;
         const he_sums s = he_tile_s8_taps(1, layout, unroll, dot->pairs, a, 0, tile, &w);
         he_tile_s8_store(dot, channel, s.a0, s.a1, s.a2, s.a3, y);
+    }
+}
+
+/* Two channels (or one) at the tile's first position, from a and b. */
+HE_ALWAYS_INLINE he_sums he_tile_s8_one(int channels, int32_t layout, int32_t pairs, int32_t a, int32_t b,
+                                        const uint32_t *x, const uint32_t **w)
+{
+    he_sums s = {a, 0, 0, 0, b, 0, 0, 0};
+    const int32_t joined = layout == HE_WEIGHTS_JOINED ? 1 : 0;
+    for (int32_t left = pairs >> joined; left > 0; --left) {
+        const he_words v = he_tile_s8_weights(channels, layout, w);
+        uint32_t u = x[0];
+        x += 4;
+        he_smlad_to(&s.a0, u, v.first);
+        if (channels == 2) {
+            he_smlad_to(&s.b0, u, v.second);
+        }
+        if (joined) {
+            u = x[0];
+            x += 4;
+            he_smlad_to(&s.a0, u, he_sxtb16(v.first));
+            if (channels == 2) {
+                he_smlad_to(&s.b0, u, he_sxtb16(v.second));
+            }
+        }
+    }
+    return s;
+}
+
+/* As he_tile_s8 for one position, the tile's first. */
+HE_ALWAYS_INLINE void he_tile_s8_position(const he_dot_s8 *dot, int32_t layout, int32_t first, int32_t count,
+                                          const uint32_t *tile, int8_t *y)
+{
+    const uint32_t *w = dot->weights + (first >> 1) * he_tile_s8_words(dot, layout);
+    const int32_t *channel = dot->channel + first * HE_CHANNEL_WORDS;
+    y += first;
+    for (int32_t left = count >> 1; left > 0; --left) {
+        const int32_t a = he_channel_at(channel).bias, b = he_channel_at(channel + HE_CHANNEL_WORDS).bias;
+        const he_sums s = he_tile_s8_one(2, layout, dot->pairs, a, b, tile, &w);
+        y[0] = he_requantize_s8_sum(&dot->requantize, channel, s.a0);
+        y[1] = he_requantize_s8_sum(&dot->requantize, channel + HE_CHANNEL_WORDS, s.b0);
+        channel += 2 * HE_CHANNEL_WORDS;
+        y += 2;
+    }
+    if (count & 1) {
+        const he_sums s = he_tile_s8_one(1, layout, dot->pairs, he_channel_at(channel).bias, 0, tile, &w);
+        y[0] = he_requantize_s8_sum(&dot->requantize, channel, s.a0);
     }
 }
 

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from harembed.ir.ops.conv_dsp import CACHE_LINE, missed_again
 from harembed.ir.ops.dot_dsp import WEIGHTS_16
 from harembed.ir.ops.requantize_dsp import AWAY, TWICE
 
 TILE = 4  # positions
 LAYOUT_NAMES = {True: "int16 weights", False: "int8 weights"}
-# Of the direct-mapped cache of 8,192 bytes, what the code of a layer leaves to its weights, about.
-CACHE_FOR_WEIGHTS = 6656
-CACHE_LINE = 16
 
 
 def conv_work(p: Any) -> tuple[str, dict[str, float]]:

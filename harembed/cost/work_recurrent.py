@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from harembed.cost.work_conv import CACHE_FOR_WEIGHTS, CACHE_LINE, dense_work
+from harembed.cost.work_conv import dense_work
+from harembed.ir.ops.conv_dsp import CACHE_FOR_WEIGHTS, CACHE_LINE
 
 Counted = tuple[str, dict[str, float]]
 

@@ -24,6 +24,11 @@ WIDE_WEIGHTS = 512  # a filter up to this size is kept as int16 in "balanced": m
 # Modelled cycles of a pair of taps in a tile, two channels at a time, by layout.
 PAIR_CYCLES = {WEIGHTS_16: 16.5, WEIGHTS_8: 17.6, WEIGHTS_JOINED: 16.1}
 JOINED_CYCLES = 8 + 4  # what right shifts by channel and joining the tile add for two channels, about
+WIDEN_CYCLES = 25.0  # of four bytes at four positions, about
+MISS_CYCLES = 5.0  # of a line of the cache
+# Of the direct-mapped cache of 8,192 bytes, what the code of a layer leaves to its weights, about.
+CACHE_FOR_WEIGHTS = 6656
+CACHE_LINE = 16
 LONG_ROUNDS = 4096  # a filter of that size is worth the flash of longer rounds in "balanced"
 
 
@@ -61,6 +66,8 @@ class Conv2DDspParams:
     inner_columns: int
     layout: int
     own_border: int
+    block: int
+    last: int
     tile: int
     dot: DotS8
 
@@ -91,16 +98,17 @@ def conv_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -
     if channels is None:
         layout = _plain_layout(weights.size, goal)
         channels = requantize_channels(*scales, shift_weights=layout == WEIGHTS_16)
-    dot = dot_tile if p.output_h * p.output_w >= TILE_POSITIONS else dot_row
+    arrange = dot_tile if p.output_h * p.output_w >= TILE_POSITIONS else dot_row
     long = goal == "speed" or (layout == WEIGHTS_JOINED and weights.size >= LONG_ROUNDS)
     inner_top, inner_rows = inner_outputs(p.input_h, p.filter_h, p.stride_h, p.dilation_h, p.pad_top, p.output_h)
     inner_left, inner_columns = inner_outputs(p.input_w, p.filter_w, p.stride_w, p.dilation_w, p.pad_left, p.output_w)
+    dot = arrange(channels, _order(p, layout), layout, 8 if long else 4)
     params = Conv2DDspParams(
         geometry=_geometry(p, layout), positions=p.output_h * p.output_w,
         inner_top=inner_top, inner_rows=inner_rows, inner_left=inner_left, inner_columns=inner_columns,
-        layout=layout, own_border=int(goal == "speed"),
+        layout=layout, own_border=int(goal == "speed"), block=_block(p, dot), last=_last(p, weights.size),
         tile=conv_scratch_bytes(p.filter_h * p.filter_w, p.input_c) - _tile_bytes(p, layout),
-        dot=dot(channels, _order(p, layout), layout, 8 if long else 4),
+        dot=dot,
     )
     return DspForm("he_conv_2d_s8_dsp", params, inline=goal != "size")
 
@@ -120,6 +128,32 @@ def _layout(p: Any, elements: int, goal: Goal) -> int:
 def _plain_layout(elements: int, goal: Goal) -> int:
     wide = goal == "speed" or (goal == "balanced" and elements <= WIDE_WEIGHTS)
     return WEIGHTS_16 if wide else WEIGHTS_8
+
+
+def _last(p: Any, elements: int) -> int:
+    """Positions after the last whole tile that are computed one by one: at three times the cycles of one in a tile,
+    and by code of their own."""
+    positions = p.output_h * p.output_w
+    rest = positions % TILE_POSITIONS
+    return rest if positions > TILE_POSITIONS and rest in (1, 2) and elements >= LONG_ROUNDS else 0
+
+
+def _block(p: Any, dot: DotS8) -> int:
+    """Channels whose weights are read by all tiles before the next ones': of the most that fit the cache to all."""
+    tiles = -(-p.output_h * p.output_w // TILE_POSITIONS)
+    nbytes = dot.weights.nbytes + dot.channel.nbytes
+
+    def cycles(blocks: int) -> float:
+        again = missed_again(-(-nbytes // blocks)) * blocks * (tiles - 1)
+        return (blocks - 1) * tiles * WIDEN_CYCLES * dot.pairs / 2 + MISS_CYCLES * again / CACHE_LINE
+
+    blocks = min(range(1, max(dot.channels // 2, 1) + 1), key=cycles)
+    return dot.channels if blocks == 1 else 2 * -(-dot.channels // (2 * blocks))
+
+
+def missed_again(nbytes: int) -> int:
+    """Bytes of a table that each pass over it misses, when it was read before, because of its own other bytes."""
+    return min(nbytes, 2 * max(nbytes - CACHE_FOR_WEIGHTS, 0))
 
 
 def _geometry(p: Any, layout: int) -> Geometry:
