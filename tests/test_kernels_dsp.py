@@ -37,12 +37,13 @@ from harembed.ir.ops.base import GOALS, Goal
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnected, FullyConnectedAttrs
 from harembed.ir.ops.depthwise import DepthwiseConv2D
+from harembed.ir.ops.dot_dsp import WEIGHTS_JOINED
 from harembed.ir.ops.elementwise import Add, Mul, Sub
 from harembed.ir.ops.lstm import Lstm, LstmAttrs
 from harembed.ir.ops.matmul import BatchMatMul
 from harembed.ir.ops.mean import Mean, MeanAttrs
 from harembed.ir.ops.pool import AveragePool2D, MaxPool2D, Pool2DAttrs
-from harembed.ir.ops.requantize_dsp import AWAY, TWICE, UPWARD, reach, requantize_channels
+from harembed.ir.ops.requantize_dsp import AWAY, TWICE, UPWARD, joined_channels, reach, requantize_channels
 from harembed.ir.ops.softmax import Softmax
 from harembed.ir.ops.unary import unary_case
 
@@ -87,6 +88,17 @@ MORE_CASES = (
     Conv2D.case("one_output_channel", 2, 9, 5, 1, 1, 5, same()),
     Conv2D.case("relu_off_the_end", 2, 9, 5, 4, 1, 3, same(activation="relu"), zero_points=(3, -5)),
     Conv2D.case("left_shift_with_relu", 3, 6, 4, 5, 1, 3, same(activation="relu"), (-3, -128), scales=(0.9, 0.004)),
+    Conv2D.case("joined_rest_of_one", 5, 6, 7, 6, 3, 3, same()),
+    Conv2D.case("joined_rest_of_two", 4, 6, 6, 8, 3, 5, same()),
+    Conv2D.case("joined_rest_of_three", 1, 13, 7, 9, 1, 5, same(activation="relu"), zero_points=(127, -128)),
+    Conv2D.case("joined_border_of_quads", 5, 7, 16, 5, 3, 3, same((2, 1)), zero_points=(-128, 127)),
+    Conv2D.case("joined_away_from_zero", 2, 6, 32, 5, 1, 1, zero_points=(11, -7)),
+    Conv2D.case("joined_long_rounds", 2, 4, 140, 30, 1, 1),
+    Conv2D.case("joined_in_blocks", 4, 6, 64, 131, 1, 1, same(activation="relu"), zero_points=(-128, -128)),
+    Conv2D.case("sums_too_large_to_join", 1, 5, 600, 3, 1, 1),
+    Conv2D.case("one_position_left", 3, 3, 64, 64, 1, 1),
+    Conv2D.case("two_positions_left", 1, 6, 32, 129, 1, 1, same(activation="relu6")),
+    Conv2D.case("two_positions_left_of_int8", 1, 6, 400, 11, 1, 1),
     DepthwiseConv2D.case("rows_of_seven", 6, 7, 7, 1, 3, 3, same((1, 2))),
     DepthwiseConv2D.case("dilated_in_both", 8, 9, 5, 1, 3, 3, same(dilation=(2, 3))),
     DepthwiseConv2D.case("all_border", 2, 3, 6, 1, 3, 7, same()),
@@ -150,10 +162,29 @@ def jobs() -> tuple[Job, ...]:
 
 
 def goals_of(graph: IntGraph, i: int) -> tuple[Goal, ...]:
-    dense = graph.nodes[0].op == "fully_connected"  # only code of its own has joined weights
-    wanted = ("size", GOALS[i % 2]) if dense or i % 3 == 0 else ("size",)
+    own = graph.nodes[0].op == "fully_connected" or conv_paths(graph, GOALS[i % 2]) != CONV_PATHS["plain"]
+    wanted = ("size", GOALS[i % 2]) if own or i % 3 == 0 else ("size",)
     there = dsp_goals(graph)
     return tuple(g for g in there if g in wanted) or there[:1]
+
+
+# Of convolutions: (joined weights, channels in blocks, positions one by one at the end); "size" has none of these.
+CONV_PATHS = {"plain": (False, False, 0), "joined": (True, False, 0), "blocks": (True, True, 0),
+              "one left": (True, False, 1), "two left": (True, False, 2), "two left of int8": (False, False, 2)}
+
+
+def conv_paths(graph: IntGraph, goal: Goal) -> tuple[bool, bool, int]:
+    (node,) = graph.nodes
+    form = OPS[node.op].dsp(graph, node, goal)
+    if form is None or form.kernel != "he_conv_2d_s8_dsp":
+        return CONV_PATHS["plain"]
+    p = form.params
+    return p.layout == WEIGHTS_JOINED, p.block < p.dot.channels, p.last
+
+
+def test_cases_reach_the_paths_of_convolutions() -> None:
+    reached = {conv_paths(j.graph, goal) for j in jobs() for goal in j.goals}
+    assert reached >= set(CONV_PATHS.values())
 
 
 def check(results: bytes, portable: bool = False) -> None:
@@ -281,8 +312,8 @@ void channel(int32_t n, const int32_t *sum, const he_requantize_s8 *r, const int
 void channel(int32_t n, const int32_t *sum, const he_requantize_s8 *r, const int32_t *words, int8_t *q)
 {
     for (int32_t i = 0; i < n; ++i) {
-        const uint32_t shifted = r->shifted ? (uint32_t)sum[i] << words[3] : (uint32_t)sum[i];
-        q[i] = he_requantize_s8_sum(r, words, (int32_t)shifted);
+        const int32_t shift = r->sum_shift ? r->sum_shift : words[3];
+        q[i] = he_requantize_s8_sum(r, words, (int32_t)((uint32_t)sum[i] << (r->shifted ? shift : 0)));
     }
 }
 """
@@ -306,7 +337,7 @@ def test_requantisation_equals_double_rounding(tmp_path: Path) -> None:
     subprocess.run(["gcc", "-O2", "-shared", "-fPIC", EMULATION, *FLAGS, source, "-o", library], check=True)
     channel = ctypes.CDLL(str(library)).channel
     rng = np.random.default_rng(9)
-    forms: set[tuple[int, int]] = set()
+    forms: set[tuple[int, int, int]] = set()
     for middle in range(-31, 31):
         for zero_point, relu in ((-128, True), (-128, False), (-3, True), (0, False), (127, False)):
             spread = int(rng.choice([0, 2, 7, 20]))
@@ -317,11 +348,13 @@ def test_requantisation_equals_double_rounding(tmp_path: Path) -> None:
             weights = rng.integers(-127, 128, (4, size)).astype(np.int8)
             bias = rng.integers(-(2**31), 2**31, 4) >> rng.integers(0, 31)
             act_min = zero_point if relu else -128
-            for widen in (True, False):
-                c = requantize_channels(weights, bias.astype(np.int32), -128, multiplier, shift, zero_point, act_min,
-                                        127, widen)
+            for kind in ("plain", "widened", "joined"):
+                given = (weights, bias.astype(np.int32), -128, multiplier, shift, zero_point, act_min, 127)
+                c = joined_channels(*given) if kind == "joined" else requantize_channels(*given, kind == "widened")
+                if c is None:
+                    continue
                 r = c.requantize
-                forms.add((r.form, r.shifted))
+                forms.add((r.form, r.shifted, r.sum_shift))
                 lowest, highest = reach(weights, bias, -128)
                 for o in range(4):
                     # Sums beyond int32 wrap, and then any may come.
@@ -330,10 +363,12 @@ def test_requantisation_equals_double_rounding(tmp_path: Path) -> None:
                     sums = sums_to_try(low, high, int(multiplier[o]), int(shift[o]), rng)
                     expected = requantize(sums, multiplier[o], shift[o], zero_point, act_min, 127)
                     if not c.weights[o].any():
-                        sums[:] = c.words[o, 0] >> (c.words[o, 3] if r.shifted else 0)
+                        sums[:] = 0  # no sum counts: the multiplier is 0
                     q = np.empty(sums.size, np.int8)
                     values = np.array([getattr(r, f.name) for f in fields(r)], np.int32)
                     words = c.words[o].copy()
                     channel(sums.size, *(a.ctypes.data_as(ctypes.c_void_p) for a in (sums, values, words, q)))
                     assert np.array_equal(q, expected), (r, c.words[o], multiplier[o], shift[o], low, high)
-    assert forms == {(UPWARD, 0), (UPWARD, 1), (AWAY, 0), (AWAY, 1), (TWICE, 0)}
+    alone = {(form, shifted, 0) for form in (UPWARD, AWAY) for shifted in (0, 1)}
+    alike = {(form, shifted, 2) for form in (UPWARD, AWAY) for shifted in (0, 1)}
+    assert forms == {*alone, *alike, (UPWARD, 1, 8), (AWAY, 1, 8), (TWICE, 0, 0)}

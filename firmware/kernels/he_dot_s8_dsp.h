@@ -36,7 +36,7 @@ enum { HE_WEIGHTS_16 = 0, HE_WEIGHTS_8 = 1, HE_WEIGHTS_JOINED = 2 }; /* a layout
 
 typedef struct {
     int32_t pairs; /* of taps, those that fill up included; even for a row and for joined weights */
-    int32_t unroll; /* pairs in a round of a tile's loop: 4, with code of its own also 8 */
+    int32_t unroll; /* pairs in a round of a tile's loop: 4, with code of its own also 8, joined also 16 */
     int32_t channels;
     const uint32_t *weights;
     const int32_t *channel; /* [channels][HE_CHANNEL_WORDS] */

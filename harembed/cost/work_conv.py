@@ -8,25 +8,28 @@ from typing import Any
 import numpy as np
 
 from harembed.ir.ops.conv_dsp import CACHE_LINE, missed_again
-from harembed.ir.ops.dot_dsp import WEIGHTS_16
+from harembed.ir.ops.dot_dsp import WEIGHTS_8, WEIGHTS_16, WEIGHTS_JOINED
 from harembed.ir.ops.requantize_dsp import AWAY, TWICE
 
 TILE = 4  # positions
-LAYOUT_NAMES = {True: "int16 weights", False: "int8 weights"}
+LAYOUT_NAMES = {WEIGHTS_16: "int16 weights", WEIGHTS_8: "int8 weights", WEIGHTS_JOINED: "joined weights"}
 
 
 def conv_work(p: Any) -> tuple[str, dict[str, float]]:
     """he_conv_2d_s8_dsp: tiles of four positions, or rows where there are fewer."""
-    layout = LAYOUT_NAMES[p.layout == WEIGHTS_16]
+    layout = LAYOUT_NAMES[p.layout]
     if p.positions < TILE:
         terms = {"calls": 1.0, **_row(p.dot, p.positions), **_border(p.geometry, p.dot.pairs, p.positions)}
         return f"conv_2d of few positions, {layout}", terms
     tiles = -(-p.positions // TILE)
+    blocks = -(-p.dot.channels // p.block)
     border, clipped = border_tiles(p)
     places = _places(p)
-    terms = {"calls": 1.0, "tiles": tiles, f"tiles {places}": tiles, "output rows": p.positions / p.geometry.output_w,
-             "border tiles": border, **_widen(p.geometry, tiles, places), **_tile(p, tiles),
-             **_border(p.geometry, p.dot.pairs, clipped)}
+    passes = blocks * tiles
+    terms = {"calls": 1.0, "blocks": blocks, "tiles": passes, f"tiles {places}": passes,
+             "output rows": blocks * p.positions / p.geometry.output_w, "border tiles": blocks * border,
+             **_widen(p.geometry, passes, places), **_tile(p, tiles),
+             **_border(p.geometry, p.dot.pairs, blocks * clipped)}
     return f"conv_2d, {layout}", terms
 
 
@@ -35,7 +38,7 @@ def dense_work(p: Any) -> tuple[str, dict[str, float]]:
     quads, rest = divmod(p.input_c, 4)
     terms = {"calls": 1.0, "rows": p.rows, "quads": p.rows * quads, f"rests of {rest}": p.rows * (rest > 0),
              **_row(p.dot, p.rows)}
-    return f"fully_connected, {LAYOUT_NAMES[p.layout == WEIGHTS_16]}", terms
+    return f"fully_connected, {LAYOUT_NAMES[p.layout]}", terms
 
 
 def depthwise_work(p: Any) -> tuple[str, dict[str, float]]:
@@ -63,7 +66,7 @@ def depthwise_3x3_work(p: Any) -> tuple[str, dict[str, float]]:
     inside = min(p.input_columns, p.line - p.pad_left)
     rows = 4 * groups * row_pairs
     weights = p.weights.nbytes + p.channel.nbytes
-    return f"depthwise_conv_2d 3x3, {LAYOUT_NAMES[p.layout == WEIGHTS_16]}", {
+    return f"depthwise_conv_2d 3x3, {LAYOUT_NAMES[p.layout]}", {
         "calls": 1, "fours": groups, "strips": strips, "columns widened": strips * inside,
         "columns outside": strips * (p.line - inside), "channel rows": rows, "column pairs": rows * column_pairs,
         "odd columns": rows * (p.output_columns % 2), "weight lines": weights / CACHE_LINE,
@@ -127,20 +130,26 @@ def _border(g: Any, pairs: int, positions: int) -> dict[str, float]:
 
 
 def _tile(p: Any, tiles: int) -> dict[str, float]:
-    """he_tile_s8: two channels at a time, the sums of a pair of taps in each step."""
+    """he_tile_s8: two channels at a time, the sums of a pair of taps in each step, with joined weights of two."""
     dot = p.dot
-    unroll = dot.unroll if p.layout == WEIGHTS_16 else 4
+    joined = p.layout == WEIGHTS_JOINED
+    unroll = 4 if p.layout == WEIGHTS_8 else dot.unroll >> joined
+    steps = dot.pairs >> joined
     twos, one = divmod(dot.channels, 2)
-    rounds = (dot.pairs - 1) // unroll
+    whole = tiles - (p.last > 0)
+    rounds = (steps - 1) // unroll
     weights = dot.weights.nbytes + dot.channel.nbytes
-    missed = min(weights, 2 * max(weights - CACHE_FOR_WEIGHTS, 0))
-    return {"tiles of several channel pairs": tiles * (twos > 1), "channel pairs": tiles * twos,
-            "steps": tiles * twos * dot.pairs, "rounds": tiles * twos * rounds,
-            "steps before rounds": tiles * twos * ((dot.pairs - 1) % unroll),
-            "looped channel pairs": tiles * twos * (rounds > 0),
-            "odd channels": tiles * one, "odd steps": tiles * one * dot.pairs, "odd rounds": tiles * one * rounds,
+    blocks = -(-dot.channels // p.block)
+    missed = blocks * missed_again(-(-weights // blocks))
+    return {"tiles of several channel pairs": blocks * whole * (twos > 1), "channel pairs": whole * twos,
+            "steps": whole * twos * steps, "rounds": whole * twos * rounds,
+            "steps before rounds": whole * twos * ((steps - 1) % unroll),
+            "looped channel pairs": whole * twos * (rounds > 0),
+            "odd channels": whole * one, "odd steps": whole * one * steps, "odd rounds": whole * one * rounds,
+            "single positions": p.last, "channel pairs of single positions": p.last * (twos + one),
+            "steps of single positions": p.last * (twos + one) * steps,
             "weight lines": weights / CACHE_LINE, "weight lines missed again": (tiles - 1) * missed / CACHE_LINE,
-            **_requantised(dot.requantize, tiles * TILE * dot.channels)}
+            **_requantised(dot.requantize, (whole * TILE + p.last) * dot.channels)}
 
 
 def _row(dot: Any, rows: int) -> dict[str, float]:
@@ -157,6 +166,7 @@ def _row(dot: Any, rows: int) -> dict[str, float]:
 def _requantised(r: Any, outputs: int) -> dict[str, float]:
     """What comes on top of the quickest form (UPWARD, sums shifted already, clamped by saturation)."""
     return {"outputs shifted": outputs * (r.form != TWICE and not r.shifted),
+            "outputs shifted by channel": outputs * (r.form != TWICE and r.sum_shift > 0),
             "outputs away": outputs * (r.form == AWAY), "outputs twice": outputs * (r.form == TWICE),
             "outputs clamped": outputs * ((r.act_min > -128) + (r.act_max < 127))}
 

@@ -23,7 +23,7 @@ from harembed.ir.ops.requantize_dsp import joined_channels, requantize_channels
 WIDE_WEIGHTS = 512  # a filter up to this size is kept as int16 in "balanced": most quickness for least flash
 # Modelled cycles of a pair of taps in a tile, two channels at a time, by layout.
 PAIR_CYCLES = {WEIGHTS_16: 16.5, WEIGHTS_8: 17.6, WEIGHTS_JOINED: 16.1}
-JOINED_CYCLES = 8 + 4  # what right shifts by channel and joining the tile add for two channels, about
+JOINED_CYCLES = 4.0  # what joining the tile and right shifts by channel add for two channels, about
 WIDEN_CYCLES = 25.0  # of four bytes at four positions, about
 MISS_CYCLES = 5.0  # of a line of the cache
 # Of the direct-mapped cache of 8,192 bytes, what the code of a layer leaves to its weights, about.
@@ -99,10 +99,9 @@ def conv_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -
         layout = _plain_layout(weights.size, goal)
         channels = requantize_channels(*scales, shift_weights=layout == WEIGHTS_16)
     arrange = dot_tile if p.output_h * p.output_w >= TILE_POSITIONS else dot_row
-    long = goal == "speed" or (layout == WEIGHTS_JOINED and weights.size >= LONG_ROUNDS)
     inner_top, inner_rows = inner_outputs(p.input_h, p.filter_h, p.stride_h, p.dilation_h, p.pad_top, p.output_h)
     inner_left, inner_columns = inner_outputs(p.input_w, p.filter_w, p.stride_w, p.dilation_w, p.pad_left, p.output_w)
-    dot = arrange(channels, _order(p, layout), layout, 8 if long else 4)
+    dot = arrange(channels, _order(p, layout), layout, _unroll(p, layout, weights.size, goal))
     params = Conv2DDspParams(
         geometry=_geometry(p, layout), positions=p.output_h * p.output_w,
         inner_top=inner_top, inner_rows=inner_rows, inner_left=inner_left, inner_columns=inner_columns,
@@ -128,6 +127,14 @@ def _layout(p: Any, elements: int, goal: Goal) -> int:
 def _plain_layout(elements: int, goal: Goal) -> int:
     wide = goal == "speed" or (goal == "balanced" and elements <= WIDE_WEIGHTS)
     return WEIGHTS_16 if wide else WEIGHTS_8
+
+
+def _unroll(p: Any, layout: int, elements: int, goal: Goal) -> int:
+    """Pairs of taps in a round of a tile's loop: where 16 are all, there is none."""
+    joined = layout == WEIGHTS_JOINED
+    if goal == "speed":
+        return 16 if joined and _pairs(p, layout) <= 16 else 8
+    return 8 if joined and elements >= LONG_ROUNDS else 4
 
 
 def _last(p: Any, elements: int) -> int:

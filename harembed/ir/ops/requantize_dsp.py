@@ -8,9 +8,9 @@ Let the sum be shifted left by s = d + 1 >= 2 bits first. SMMLA then computes Z 
 are integers, y >= T - 1/2 exactly if Z >= 2^d T - 2^(d - 1). So (Z + 2^(R - 1) + 2^(d - 1)) >> R with R = right + d
 is the doubly rounded result for sum >= 0, and for sum < 0 it is that with 2^d less. For right <= 0 there is one
 rounding only, floor(2^-right y + 1/2), which is (Z + 2^(R - 1)) >> R for all sums. The zero_point is added before the
-shift. Either one R serves all channels of a layer, as an immediate of SSAT, which clamps as well, and d and s belong to
-the channel; or all channels have one s, and R belongs to the channel, which takes an instruction more unless it spares
-the shift of the sums: joined weights (dot_dsp.py) make them 2^8 times as large.
+shift. Either one R serves all channels of a layer, as an immediate of SSAT, which clamps as well, and d and s belong
+to the channel; or all channels have one s, and R belongs to the channel, which takes an instruction more unless it
+spares the shift of the sums: joined weights (dot_dsp.py) make them 2^8 times as large.
 
 All this needs that nothing overflows, which is checked for the sums that the weights of the channel can reach.
 """
