@@ -86,21 +86,30 @@ __attribute__((noinline, unused)) static int32_t he_requantize_s8_twice(int32_t 
     return he_clamp(scaled, -128 - zero_point, 127 - zero_point) + zero_point;
 }
 
-HE_ALWAYS_INLINE int8_t he_requantize_s8_inline(const he_requantize_s8 *r, he_channel_s8 channel, int32_t sum)
+/* For one channel alone a sum_shift is nothing special: its two shifts go where those of other forms stand. */
+HE_ALWAYS_INLINE void he_requantize_as_one(he_requantize_s8 *r, he_channel_s8 *channel)
+{
+    if (r->sum_shift != 0) {
+        r->right_shift = channel->shift;
+        channel->shift = r->sum_shift;
+        r->sum_shift = 0;
+    }
+}
+
+/* After he_requantize_as_one. */
+HE_ALWAYS_INLINE int8_t he_requantize_s8_shifts(const he_requantize_s8 *r, he_channel_s8 channel, int32_t sum)
 {
     int32_t q;
     if (r->form == HE_TWICE) {
         q = he_requantize_s8_twice(sum, channel.multiplier, channel.shift, r->zero_point);
     } else {
-        const int32_t shift = r->sum_shift != 0 ? r->sum_shift : channel.shift;
         if (!r->shifted) {
-            sum = (int32_t)((uint32_t)sum << shift);
+            sum = (int32_t)((uint32_t)sum << channel.shift);
         }
         if (r->form == HE_AWAY) {
-            channel.rounding -= (sum >> 31) & (int32_t)((UINT32_C(1) << shift) >> 1);
+            channel.rounding -= (sum >> 31) & (int32_t)((UINT32_C(1) << channel.shift) >> 1);
         }
-        q = he_smmla(sum, channel.multiplier, channel.rounding);
-        q = r->sum_shift != 0 ? he_ssat8_asr(q >> channel.shift, 0) : he_ssat8_asr(q, r->right_shift);
+        q = he_ssat8_asr(he_smmla(sum, channel.multiplier, channel.rounding), r->right_shift);
     }
     if (r->act_min > -128) {
         q = q < r->act_min ? r->act_min : q;
@@ -109,6 +118,13 @@ HE_ALWAYS_INLINE int8_t he_requantize_s8_inline(const he_requantize_s8 *r, he_ch
         q = q > r->act_max ? r->act_max : q;
     }
     return (int8_t)q;
+}
+
+HE_ALWAYS_INLINE int8_t he_requantize_s8_inline(const he_requantize_s8 *r, he_channel_s8 channel, int32_t sum)
+{
+    he_requantize_s8 one = *r;
+    he_requantize_as_one(&one, &channel);
+    return he_requantize_s8_shifts(&one, channel, sum);
 }
 
 /* The same for any layer. */

@@ -30,6 +30,7 @@ typedef struct {
     int32_t inner_left, inner_columns;
     int32_t layout;                /* HE_WEIGHTS_16 or _8 */
     int32_t own_border;            /* 1: code for the border of its own, with constant params only */
+    /* Both count with constant params only; results are the same. */
     int32_t block;                 /* channels at a time, an even number or all */
     int32_t last;                  /* positions that are computed one by one, at the end: 0, 1 or 2 */
     int32_t tile;                  /* byte of the scratch where the tile (or row) starts; in front, a run has room */
@@ -180,7 +181,7 @@ HE_ALWAYS_INLINE void he_conv_block(const he_conv_2d_s8_dsp_params *p, int32_t l
         }
         he_conv_fill_tile(p, own_border, input, position, oy, ox, at, scratch);
         int8_t *const y = output + position * p->dot.channels;
-        if (p->last != 0 && position == p->positions - 4) {
+        if (__builtin_constant_p(p->last) && p->last != 0 && position == p->positions - 4) {
             for (int32_t n = 4 - p->last; n < 4; ++n) {
                 he_tile_s8_position(&p->dot, layout, first, count, tile + n, y + n * p->dot.channels);
             }
@@ -212,9 +213,10 @@ HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p
         }
         return;
     }
-    for (int32_t first = 0; first < p->dot.channels; first += p->block) {
+    const int32_t block = __builtin_constant_p(p->block) ? p->block : p->dot.channels;
+    for (int32_t first = 0; first < p->dot.channels; first += block) {
         const int32_t left = p->dot.channels - first;
-        he_conv_block(p, layout, first, left < p->block ? left : p->block, input, output, scratch);
+        he_conv_block(p, layout, first, left < block ? left : block, input, output, scratch);
     }
 }
 

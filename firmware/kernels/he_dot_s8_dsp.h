@@ -181,12 +181,14 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t u
 HE_ALWAYS_INLINE void he_tile_s8_store_inline(const he_dot_s8 *dot, const int32_t *channel, int32_t s0, int32_t s1,
                                               int32_t s2, int32_t s3, int8_t *y)
 {
-    const he_channel_s8 c = he_channel_at(channel);
+    he_requantize_s8 r = dot->requantize;
+    he_channel_s8 c = he_channel_at(channel);
+    he_requantize_as_one(&r, &c);
     const int32_t n = dot->channels;
-    y[0] = he_requantize_s8_inline(&dot->requantize, c, s0);
-    y[n] = he_requantize_s8_inline(&dot->requantize, c, s1);
-    y[2 * n] = he_requantize_s8_inline(&dot->requantize, c, s2);
-    y[3 * n] = he_requantize_s8_inline(&dot->requantize, c, s3);
+    y[0] = he_requantize_s8_shifts(&r, c, s0);
+    y[n] = he_requantize_s8_shifts(&r, c, s1);
+    y[2 * n] = he_requantize_s8_shifts(&r, c, s2);
+    y[3 * n] = he_requantize_s8_shifts(&r, c, s3);
 }
 
 __attribute__((noinline, unused)) static void he_tile_s8_store_any(const he_dot_s8 *dot, const int32_t *channel,

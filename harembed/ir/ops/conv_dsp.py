@@ -21,9 +21,6 @@ from harembed.ir.ops.dot_dsp import (
 from harembed.ir.ops.requantize_dsp import joined_channels, requantize_channels
 
 WIDE_WEIGHTS = 512  # a filter up to this size is kept as int16 in "balanced": most quickness for least flash
-# Modelled cycles of a pair of taps in a tile, two channels at a time, by layout.
-PAIR_CYCLES = {WEIGHTS_16: 16.5, WEIGHTS_8: 17.6, WEIGHTS_JOINED: 16.1}
-JOINED_CYCLES = 4.0  # what joining the tile and right shifts by channel add for two channels, about
 WIDEN_CYCLES = 25.0  # of four bytes at four positions, about
 MISS_CYCLES = 5.0  # of a line of the cache
 # Of the direct-mapped cache of 8,192 bytes, what the code of a layer leaves to its weights, about.
@@ -117,11 +114,19 @@ def _layout(p: Any, elements: int, goal: Goal) -> int:
     plain = _plain_layout(elements, goal)
     if goal == "size" or p.output_h * p.output_w < TILE_POSITIONS or _is_paired(p):
         return plain
-    joined_cycles = PAIR_CYCLES[WEIGHTS_JOINED] * _pairs(p, WEIGHTS_JOINED) + (plain == WEIGHTS_16) * JOINED_CYCLES
-    if joined_cycles >= PAIR_CYCLES[plain] * _pairs(p, plain):
+    if _tile_cycles(p, WEIGHTS_JOINED) >= _tile_cycles(p, plain):
         return plain
     scratch = conv_scratch_bytes(p.filter_h * p.filter_w, p.input_c) - _run(p)
     return WEIGHTS_JOINED if _tile_bytes(p, WEIGHTS_JOINED) <= scratch else plain
+
+
+def _tile_cycles(p: Any, layout: int) -> float:
+    """Modelled cycles that depend on the layout, of two channels of a tile: pairs of taps, shifts of the sums, and
+    these channels' share of what it takes to join the tile."""
+    pairs = _pairs(p, layout)
+    if layout == WEIGHTS_16:
+        return 16.5 * pairs
+    return 17.6 * pairs + 8 if layout == WEIGHTS_8 else 16.1 * pairs + 8 + 4 * pairs / p.output_c
 
 
 def _plain_layout(elements: int, goal: Goal) -> int:
