@@ -11,7 +11,7 @@ from rich.table import Table
 from harembed.reproduce.paired import comparisons
 from harembed.reproduce.results import Result, RowResult, Run, mean_and_deviation
 
-_WIDTH = 170  # characters that all columns need
+_WIDEST = 1000  # characters of a table on the terminal
 _SCORES = {"macro_f1": "macro F1", "weighted_f1": "weighted F1", "accuracy": "accuracy"}  # papers print per cent
 
 
@@ -159,7 +159,8 @@ def print_result(result: Result, metric: str, console: Console) -> None:
         table.add_row(*map(escape, cells))
     console.print(f"\n[bold]{escape(result.title)}: {escape(result.subject)}[/bold]", highlight=False)
     width = console.width
-    console.width = max(width, _WIDTH)  # in a narrow terminal lines that wrap are better than figures cut short
+    # In a narrow terminal lines that wrap are better than figures cut short.
+    console.width = max(width, console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum)
     console.print(table)
     console.width = width
     for line in notes(result):
