@@ -161,10 +161,13 @@ def test_a_figure_goes_on_in_a_given_database(made, tmp_path, monkeypatch):
         reproduce(replace(figure, table=other), tmp_path, None, QUIET)
 
 
-@pytest.mark.parametrize("given, words", [({"only": ["mlp"]}, "has no rows"), ({"seeds": 3}, "not of seeds")])
-def test_a_figure_has_neither_rows_nor_seeds(given, words, tmp_path):
+@pytest.mark.parametrize("name, given, words", [
+    ("pellatt-figure-4-watch", {"only": ["mlp"]}, "has no rows"),
+    ("pellatt-figure-4-watch", {"seeds": 3}, "not of seeds"),
+    ("sftnas-2", {"database": Path("there")}, "has nothing to do with predictors")])
+def test_what_a_table_has_not_cannot_be_asked_for(name, given, words, tmp_path):
     with pytest.raises(RunError, match=words):
-        reproduce(Asked(find_table("pellatt-figure-4-watch"), "desk", **given), tmp_path, None, QUIET)
+        reproduce(Asked(find_table(name), "desk", **given), tmp_path, None, QUIET)
 
 
 def test_a_damaged_assessment_is_named(made, tmp_path):

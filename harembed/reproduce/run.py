@@ -79,6 +79,8 @@ class Asked:
 
     def _database(self, asked: Database | None) -> Database | None:
         """None where no row needs it."""
+        if asked is None and self.database is not None:
+            raise RunError(f"{self.table.name} has nothing to do with predictors.", "Leave out --database.")
         if asked is None or not self.table.needs_database(self.rows):
             return None
         changed = {key: value for key, value in self.changed.items() if key not in _OF_TRAINING}
@@ -122,7 +124,6 @@ def reproduce(asked: Asked, folder: Path, data_root: Path | None, console: Conso
     # Checked before hours are spent.
     checked = {(row.key, seed): asked.settings_of(row, seed, databases / predictor.PREDICTORS_FILE)
                for row, seed in wanted}
-    pace = _Pace(asked, wanted)
     found = _Found()
     runs = f"{len(asked.rows)} x {asked.effort.seeds} runs, " if wanted else ""
     console.print(f"[bold]{asked.table.title}[/bold]: {runs}budget {asked.budget}, into {folder}/", highlight=False)
@@ -130,6 +131,7 @@ def reproduce(asked: Asked, folder: Path, data_root: Path | None, console: Conso
         console.print(f"  {words}", highlight=False, soft_wrap=True)
     try:
         _predict(asked, databases, found, data_root, console)
+        pace = _Pace(asked, wanted)
         for row, seed in wanted:
             run = RunDir(folder / f"{row.key}-seed{seed}")
             kept = run.has(ROW_FILE)
@@ -158,7 +160,8 @@ def _predict(asked: Asked, folder: Path, found: "_Found", data_root: Path | None
     database = asked.effort.database
     if database is None:
         return
-    console.rule(f"{database.networks:,} networks to learn from, {folder}/ · about {database.minutes:.0f} min in all")
+    minutes = f" · about {database.minutes:.0f} min in all" if asked.budget == "desk" else ""
+    console.rule(f"{database.networks:,} networks to learn from, {folder}/{minutes}")
     assessment = make_predictors(database, asked.settings_of_database(database), folder, data_root, console)
     run = RunDir(folder)
     found.seconds = run.read_json(SECONDS_FILE) if run.has(SECONDS_FILE) else None
