@@ -29,8 +29,8 @@ DQN_AGAINST_RANDOM = Table(
             database=FULL_WATCH_DATABASE),
         "desk": Budget(
             seeds=5, minutes={"predicted": 1.5, "trained": 11}, settings={
-                "predicted": {"float_epochs": 24, "train_epochs": 600},
-                "trained": {"float_epochs": 24, "train_epochs": 6_000}},
+                "predicted": {"float_epochs": 24, "train_epochs": 550},
+                "trained": {"float_epochs": 24, "train_epochs": 5_500}},
             database=WATCH_DATABASE)},
     remarks=("This is no table of a paper. The space has 4 to 32 filters and up to 8 layers, within the limits of "
              "the board.",),
