@@ -12,6 +12,8 @@ console = Console()
 
 EPILOG = ("Examples:  harembed reproduce sftnas-2 --budget desk\n\n"
           "harembed reproduce sftnas-1 --only tinyhar,tinyhar-sftnas --seeds 3 --json results/sftnas-1.json\n\n"
+          "harembed reproduce pellatt-figure-4-watch --out runs/figure && harembed reproduce dqn-against-random "
+          "--database runs/figure/database\n\n"
           "harembed reproduce --readme README.md")
 
 
@@ -34,6 +36,9 @@ def reproduce(
                                                            "runs/reproduce-<table>-<budget>.")] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the result here, too; README's tables are "
                                                                  "made of results/*.json.")] = None,
+    database: Annotated[Path | None, typer.Option(help="Of tables with predictors: go on with this folder of "
+                                                       "`predictor database`, or of another table. Default: "
+                                                       "database, in the folder of --out.")] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings that win over the budget's.")] = None,
     readme: Annotated[Path | None, typer.Option(help="Write this README's tables anew, from the folder results "
                                                      "beside it.")] = None,
@@ -51,13 +56,13 @@ def reproduce(
         console.print(f"{readme}: {'written' if write_readme(readme) else 'up to date'}", highlight=False)
     if table is not None:
         rows = [name.strip() for name in only.split(",")] if only else []
-        _reproduce(table, budget.value, rows, seeds, out, json_out, settings, data_root, toolchain)
+        _reproduce(table, budget.value, rows, seeds, out, json_out, settings, database, data_root, toolchain)
     elif readme is None:
         _list_tables()
 
 
 def _reproduce(name: str, budget: str, only: list[str], seeds: int | None, out: Path | None, json_out: Path | None,
-               settings: Path | None, data_root: Path | None, toolchain: str | None) -> None:
+               settings: Path | None, database: Path | None, data_root: Path | None, toolchain: str | None) -> None:
     from harembed import pipeline
     from harembed.reproduce import find_table
     from harembed.reproduce.page import write_pages
@@ -67,7 +72,8 @@ def _reproduce(name: str, budget: str, only: list[str], seeds: int | None, out: 
 
     table = find_table(name)
     folder = out or pipeline.default_folder(f"reproduce-{table.name}", budget)
-    result = reproduce(Asked(table, budget, only, seeds, settings), folder, data_root, console, toolchain)
+    result = reproduce(Asked(table, budget, only, seeds, settings, database), folder, data_root, console,
+                       toolchain)
     print_result(result, table.metric, console)
     for path in (folder / RESULT_FILE, *write_pages(result, table, folder)):
         console.print(f"wrote {path}", highlight=False)
@@ -80,7 +86,9 @@ def _reproduce(name: str, budget: str, only: list[str], seeds: int | None, out: 
 def _list_tables() -> None:
     from harembed.reproduce import TABLES
 
-    table = Table("table", "what it is", "data", "rows", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for title in ("table", "what it is", "data", "rows"):
+        table.add_column(title, no_wrap=title == "table", overflow="fold")
     for t in TABLES.values():
-        table.add_row(t.name, t.title, t.subject, ", ".join(row.key for row in t.rows))
+        table.add_row(t.name, t.title, t.subject, ", ".join(row.key for row in t.rows) or "predictors")
     console.print(table)

@@ -21,8 +21,8 @@ PREDICTORS_FILE = "predictors.json"  # the copy in the run folder: the given fil
 
 
 def with_dqn(job: "SearchJob", settings: SearchSettings) -> SearchSettings:
-    """Settings of a search, completed by what only this strategy has. Where scores are predicted, a short training is
-    as long as the predictor needs."""
+    """Settings of a search, completed by what only this strategy has, also for networks of its space that are not
+    searched. Where scores are predicted, a short training is as long as the predictor needs."""
     predictor = predictor_of(job.settings, job.run)
     if job.settings.predictor is not None and not job.run.has(PREDICTORS_FILE):
         job.run.write(PREDICTORS_FILE, Path(job.settings.predictor).read_bytes())

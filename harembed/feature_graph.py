@@ -237,3 +237,24 @@ def _in_a_row(kernel: int, filters: int, count: int) -> FeatureGraph:
 DEEP_CONV_LSTM = _in_a_row(5, 64, 4)  # table 4
 MAX_FF = _in_a_row(5, 256, 8)  # section 4.2: the deepest
 MAX_WIDE = FeatureGraph((GraphConv(5, 0, 256),) * 8)  # section 4.2: the widest
+
+
+def reference(name: str, filters: Sequence[int]) -> FeatureGraph:
+    """A network that table 6 compares with, at its place in a space of these filters.
+
+    Parameters
+    ----------
+    name : "deepconvlstm", which has the second smallest number of filters; "max-ff" and "max-wide", the deepest and
+        the widest, which have the largest
+    filters : of the space; with the paper's, 32 to 256, these are the networks above
+
+    Raises
+    ------
+    SearchError    there is no network of that name
+    """
+    ordered = sorted(filters)
+    found = {"deepconvlstm": _in_a_row(5, ordered[min(1, len(ordered) - 1)], 4),
+             "max-ff": _in_a_row(5, ordered[-1], 8), "max-wide": FeatureGraph((GraphConv(5, 0, ordered[-1]),) * 8)}
+    if name not in found:
+        raise SearchError(unknown_name("reference network", name, list(found)), f"Known: {', '.join(found)}.")
+    return found[name]

@@ -1,10 +1,12 @@
 """The two verbs of performance predictors: build a database of random networks, fit predictors on it.
 
 A database folder holds run.toml (what was asked for), database.json (which recordings and people), database.jsonl
-(the trainings) and, after the fit, predictors.json, assessment.json and assessment.svg.
+(the trainings), data.json (the recordings in words) and, after the fit, predictors.json, assessment.json and
+assessment.svg.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from harembed.dqn_job import metric_of
 from harembed.errors import RunError
 from harembed.progress import stage
 from harembed.report.predictors import plot, print_assessment
-from harembed.rundir import RunDir
+from harembed.rundir import SECONDS_FILE, RunDir
 from harembed.search.predictors.assessment import Assessment, assess
 from harembed.search.predictors.curve import Metric
 from harembed.search.predictors.database import FILE, Entry, build, read_entries
@@ -25,11 +27,12 @@ from harembed.search.predictors.stored import save_predictors
 from harembed.search.settings import SearchSettings
 from harembed.search_job import SearchJob
 from harembed.settings import RunSettings
-from harembed.stages import search_settings
+from harembed.stages import data_document, search_settings
 from harembed.train.one_thread import one_thread
 from harembed.train.recipe import Recipe
 
 FORMAT_VERSION = 1
+ASSESSMENT_FILE, PREDICTORS_FILE = "assessment.json", "predictors.json"
 
 
 def database(settings: RunSettings, folder: Path, networks: int, twice: int, epochs: int, processes: int | None,
@@ -53,10 +56,13 @@ def database(settings: RunSettings, folder: Path, networks: int, twice: int, epo
     if processes is not None:
         asked = replace(asked, processes=processes)
     run.claim(f'verb = "predictor"\nepochs = {epochs}\n{settings.to_toml()}')
+    run.write_json("data.json", data_document(job))
     run.write_json("database.json", {
         "format_version": FORMAT_VERSION, "origin": asdict(_origin(job, asked, recipe, networks)),
         "metric": metric_of(job)})
-    with stage(console, "Database") as tick:
+    # Without the time of what was trained before times were kept, a sum would say nothing.
+    untimed = run.has(FILE) and not run.has(SECONDS_FILE)
+    with nullcontext() if untimed else run.count_seconds(), stage(console, "Database") as tick:
         def told(done: int, of: int, entry: Entry) -> None:
             tick(done, of, f"{done}/{of}: macro F1 {entry.target['macro_f1']:.3f}, "
                            f"{entry.architecture.features.describe()}")
@@ -94,8 +100,8 @@ def fit(folder: Path, at: Sequence[int], metric: Metric | None, console: Console
     with stage(console, "Fit") as tick, one_thread():
         assessment, fitted = assess(entries, metric or about["metric"], at, origin, settings, tick)
         tick(1, 1, f"{len(fitted)} predictors on {origin.networks} networks")
-    written: dict[str, Any] = {"predictors.json": save_predictors(fitted, run.file("predictors.json")),
-                               "assessment.json": run.write_json("assessment.json", assessment.to_dict()),
+    written: dict[str, Any] = {"predictors.json": save_predictors(fitted, run.file(PREDICTORS_FILE)),
+                               "assessment.json": run.write_json(ASSESSMENT_FILE, assessment.to_dict()),
                                "assessment.svg": run.write("assessment.svg", plot(assessment))}
     print_assessment(assessment, console)
     for path in written.values():

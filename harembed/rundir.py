@@ -6,7 +6,10 @@ stopped. A stage is finished when its file exists; nothing else records progress
 
 import json
 import os
+import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import numpy as np
 from harembed.errors import HarembedError, RunError
 
 FORMAT_VERSION = 1
+SECONDS_FILE = "seconds.json"  # of computation so far, where a verb counts them
 
 
 def write_atomic(path: Path, data: bytes | str) -> Path:
@@ -79,6 +83,18 @@ class RunDir:
                            "what is missing.") from e
         except json.JSONDecodeError as e:
             raise RunError(f"{self.file(name)} is not valid JSON: {e}.", "Delete it; the stage runs again.") from e
+
+    @contextmanager
+    def count_seconds(self) -> Iterator[None]:
+        """Add the time that the body takes, however it ends, to that of earlier commands; nothing if the body leaves
+        no folder."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            if self.path.is_dir():
+                before = self.read_json(SECONDS_FILE) if self.has(SECONDS_FILE) else 0.0
+                self.write_json(SECONDS_FILE, round(before + time.monotonic() - started, 1))
 
     def write_npz(self, name: str, **arrays: np.ndarray) -> Path:
         import io

@@ -57,6 +57,16 @@ class RunSettings(BaseModel):
             raise ValueError("--processes is of this machine, and --address names a cluster, which has its own CPUs")
         return self
 
+    @model_validator(mode="after")
+    def _of_published(self) -> "RunSettings":
+        if self.graph is not None and self.strategy != "published":
+            raise ValueError(f"graph names a network of strategy published, not of {self.strategy}")
+        return self
+
+    # Of strategy published.
+    graph: Literal["deepconvlstm", "max-ff", "max-wide"] | None = Field(
+        None, description="a network that Pellatt and Roggen compare with, in the space of strategy dqn; default: "
+                          "the published network with that tail")
     # Of strategy dqn.
     space: Literal["general", "feedforward"] | None = Field(None, description="default: general")
     filters: tuple[int, ...] | None = Field(None, min_length=1, description="of convolutions; default: 4, 8, 16, 32")

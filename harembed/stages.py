@@ -54,8 +54,19 @@ def read_data(job: SearchJob, tick: Tick) -> str:
     """data.json: what the data are, who is in which part, and under which licence."""
     tick(0, 1, "reading recordings")
     dataset = job.dataset
+    job.run.claim(job.settings.to_toml())
+    job.run.write_json("data.json", data_document(job))
+    if dataset.info.protocol.leaking:
+        job.console.print(f"[bold red]leaking protocol:[/bold red] {dataset.info.protocol.split}", highlight=False)
+    return (f"{len(dataset.train):,} windows of {len(dataset.train.subjects)} people to train, "
+            f"{len(dataset.test):,} of {len(dataset.test.subjects)} to test")
+
+
+def data_document(job: SearchJob) -> dict[str, Any]:
+    """What data.json says."""
+    dataset = job.dataset
     info = dataset.info
-    document = {
+    return {
         "name": info.name, "title": info.title, "rate_hz": info.rate_hz, "classes": info.classes,
         "channels": [asdict(c) for c in info.channels], "protocol": asdict(info.protocol),
         "citation": info.citation, "licence": info.licence, "licence_notice": info.licence_notice,
@@ -64,12 +75,6 @@ def read_data(job: SearchJob, tick: Tick) -> str:
         "windows": {"train": len(dataset.train), "test": len(dataset.test)},
         "shared_people": dataset.shared_people,
     }
-    job.run.claim(job.settings.to_toml())
-    job.run.write_json("data.json", document)
-    if info.protocol.leaking:
-        job.console.print(f"[bold red]leaking protocol:[/bold red] {info.protocol.split}", highlight=False)
-    return (f"{len(dataset.train):,} windows of {len(dataset.train.subjects)} people to train, "
-            f"{len(dataset.test):,} of {len(dataset.test.subjects)} to test")
 
 
 def search_network(job: SearchJob, tick: Tick) -> str:
@@ -111,11 +116,11 @@ def search_settings(job: SearchJob) -> SearchSettings:
         flash_bytes=job.board.flash_bytes, latency_us=s.latency_us,
         clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
-        backbone=s.backbone or SearchSettings.backbone,
+        backbone=s.backbone or SearchSettings.backbone, graph=s.graph,
         bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
         final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
         executor=s.executor, address=s.address, processes=s.processes or SearchSettings.processes)
-    return with_dqn(job, settings) if s.strategy == "dqn" else settings
+    return with_dqn(job, settings) if s.strategy == "dqn" or s.graph is not None else settings
 
 
 def _tails(job: SearchJob) -> tuple[str, ...]:

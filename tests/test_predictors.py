@@ -27,7 +27,7 @@ from harembed.space import DeepConvLstmTail, GraphArchitecture
 from harembed.train.recipe import Recipe
 
 ORIGIN = Origin("toy", 32, 3, 3, 0, 8, Recipe(epochs=12).to_dict(), 80)
-QUICK = FitSettings(epochs=60, batch=80)
+QUICK = FitSettings(epochs=60, batch=16)
 GRAPH = FeatureGraph((GraphConv(3, 0, 4), GraphPool(2, 1), GraphConcat(0, 2)))
 
 
@@ -79,6 +79,14 @@ def test_the_baseline_is_the_mean_of_the_last_five_epochs(epochs, mean):
 def test_good_networks_weigh_more():
     loss = weighted_loss(torch.tensor([0.1, 0.9]), torch.tensor([0.0, 1.0]), torch.tensor([0.25, 1.0]))
     assert math.isclose(float(loss), (0.25 * 0.01 + 0.01) / 2, rel_tol=1e-5)
+
+
+def test_what_cannot_be_learnt_is_not_learnt_by_heart():
+    noise = np.random.default_rng(1).uniform(0.3, 0.9, len(TARGET))
+    fitted = fit(SUBJECTS, noise, "mlp-struct", 4, "macro_f1", ORIGIN, FitSettings())
+    assert spearman(fitted.predict(SUBJECTS), noise) < 0.7  # after 200 epochs it is 1
+    learnt = fit(SUBJECTS, TARGET, "mlp-struct", 4, "macro_f1", ORIGIN, FitSettings())
+    assert spearman(learnt.predict(SUBJECTS), TARGET) > 0.9
 
 
 @pytest.mark.parametrize("kind", PREDICTORS)

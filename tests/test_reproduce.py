@@ -97,15 +97,21 @@ def test_every_row_can_be_asked_for(name, budget):
     for row in asked.rows:
         assert asked.settings_of(row, 3).seed == 3
         assert row.strategy in STRATEGIES
+    if database := asked.effort.database:
+        assert asked.settings_of_database(database).strategy == "dqn"
+        at = {row.settings["predict_at"] for row in asked.rows if row.predicted}
+        assert at <= set(database.at) and max(database.at) <= database.epochs
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_desk_takes_two_hours_and_says_what_is_shortened(name):
     table = TABLES[name]
     desk = table.budgets["desk"]
-    assert sum(desk.minutes[row.strategy] for row in table.rows) * desk.seeds <= 120
-    assert table.budgets["paper"].seeds >= 5
-    assert len(table.shortened(desk, table.rows)) == 1 + len({row.strategy for row in table.rows})
+    minutes = sum(desk.minutes[row.effort] for row in table.rows) * desk.seeds
+    assert minutes + (desk.database.minutes if desk.database else 0) <= 120
+    assert table.budgets["paper"].seeds >= (5 if table.rows else 1)
+    assert len(table.shortened(desk, table.rows)) == sum((
+        bool(table.rows), desk.database is not None, len({row.effort for row in table.rows})))
     assert table.shortened(table.budgets["paper"], table.rows) == []
 
 

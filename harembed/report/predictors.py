@@ -11,7 +11,7 @@ from rich.table import Table
 from harembed.report.charts import GREY
 from harembed.search.predictors.assessment import Assessment, Row
 from harembed.search.predictors.correlation import GROUPS, Interval
-from harembed.search.predictors.predictor import PREDICTORS
+from harembed.search.predictors.predictor import BASELINE, PREDICTORS
 
 GROUP_NAMES = ("all", "worst 20 %", "2nd", "3rd", "4th", "best 20 %")
 _COLORS = {"baseline": "#475569", "mlp": "#2563eb", "cnn": "#ea580c", "mlp-struct": "#059669",
@@ -27,17 +27,34 @@ def print_assessment(assessment: Assessment, console: Console) -> None:
         for kind in PREDICTORS:
             rows = _rows(assessment, kind, epochs)
             gain = rows[GROUPS].gain
-            table.add_row(kind, *(_text(r.correlation) for r in rows), _text(gain) if gain else "")
+            table.add_row(kind, *(interval_text(r.correlation) for r in rows), interval_text(gain) if gain else "")
         console.print(table)
     table = Table("", *GROUP_NAMES, box=None, header_style="bold", title="The networks", title_justify="left")
     groups = assessment.groups
-    table.add_row("two trainings of a network", *(_text(g.ceiling) if g.ceiling else "" for g in groups))
+    table.add_row("two trainings of a network", *(interval_text(g.ceiling) if g.ceiling else "" for g in groups))
     table.add_row("networks (trained twice)", *(f"{g.networks} ({g.twice})" for g in groups))
     table.add_row(f"converged {_metric(assessment)}", *(f"{g.target[0]:.3f}-{g.target[1]:.3f}" for g in groups))
     table.add_row("layers, mean", *(f"{g.layers:.1f}" for g in groups))
     table.add_row("density, mean", *(f"{g.density:.2f}" for g in groups))
     table.add_row("MACs, mean", *(f"{g.macs:,.0f}" for g in groups))
     console.print(table)
+    for epochs in _epochs(assessment):
+        if words := verdict(assessment, epochs):
+            console.print(words, highlight=False)
+
+
+def verdict(assessment: Assessment, epochs: int) -> str:
+    """Whether a predictor tells good networks from very good ones better than the baseline; empty where too few
+    networks say nothing."""
+    best = assessment.best(epochs)
+    if best is None or best.gain is None or not math.isfinite(best.gain.value):
+        return ""
+    base = assessment.row(BASELINE, epochs, GROUPS)
+    zero = "over zero" if best.gain.low > 0 else "below zero" if best.gain.high < 0 else "which holds zero"
+    return (f"After {epochs} epochs {best.kind} ranks the best 20 % of {assessment.networks} networks best: "
+            f"{interval_text(best.correlation)} against the baseline's {interval_text(base.correlation)}; over the "
+            f"same draws of networks that is {best.gain.value:+.2f} [{best.gain.low:.2f}, {best.gain.high:.2f}], "
+            f"{zero}.")
 
 
 def plot(assessment: Assessment) -> str:
@@ -85,7 +102,8 @@ def _metric(assessment: Assessment) -> str:
     return assessment.metric.replace("_f1", " F1")
 
 
-def _text(interval: Interval) -> str:
+def interval_text(interval: Interval) -> str:
+    """Value and interval; a dash where they are not defined."""
     if not math.isfinite(interval.value):
         return "-"
     return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"

@@ -1,11 +1,17 @@
-"""The tables and figures of the papers that this project makes again. To add one: its definition, and a line here."""
+"""The tables and figures of the papers that this project makes again, and comparisons of the same form.
+
+To add one: its definition, and a line here.
+"""
 
 from harembed.errors import RunError, unknown_name
 from harembed.reproduce.definitions import Table
+from harembed.reproduce.dqn_against_random import DQN_AGAINST_RANDOM
+from harembed.reproduce.pellatt import FIGURE_4, FIGURE_4_WATCH, TABLE_6, TABLE_6_WATCH
 from harembed.reproduce.sftnas import TABLE_I, TABLE_II, TABLE_III
 from harembed.reproduce.sftnas_figure import FIGURE_5
 
-TABLES: dict[str, Table] = {table.name: table for table in (TABLE_I, TABLE_II, TABLE_III, FIGURE_5)}
+TABLES: dict[str, Table] = {table.name: table for table in (
+    TABLE_I, TABLE_II, TABLE_III, FIGURE_5, TABLE_6, FIGURE_4, TABLE_6_WATCH, FIGURE_4_WATCH, DQN_AGAINST_RANDOM)}
 
 
 def find_table(name: str) -> Table:

@@ -26,6 +26,10 @@ class Printed:
     macro_f1: float | None = None
     weighted_f1: float | None = None
     accuracy: float | None = None
+    macro_f1_std: float | None = None  # over trainings, as the next two
+    weighted_f1_std: float | None = None
+    accuracy_std: float | None = None
+    hours: float | None = None  # of the search
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Row:
     name : as printed
     settings : of harembed.settings.RunSettings, without dataset, seed and what the budget says
     series : rows of one series are joined by a line where the table is drawn
+    effort : under which name budgets have it; by default that of its strategy
     """
 
     name: str
@@ -44,6 +49,11 @@ class Row:
     settings: Mapping[str, Any]
     until: Until
     series: str = ""
+    effort: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.effort:
+            object.__setattr__(self, "effort", str(self.settings["strategy"]))
 
     @property
     def key(self) -> str:
@@ -54,6 +64,32 @@ class Row:
     def strategy(self) -> str:
         return str(self.settings["strategy"])
 
+    @property
+    def predicted(self) -> bool:
+        """Whether its search needs predictors, and so a database of networks."""
+        return "predict_at" in self.settings
+
+
+@dataclass(frozen=True)
+class Database:
+    """Random networks that performance predictors are fitted on, see harembed/predictor.py.
+
+    Attributes
+    ----------
+    networks, twice : how many, and how many of them are trained a second time
+    epochs : of every training
+    at : epochs after which to predict
+    settings : of RunSettings, without dataset; its seed is 0
+    minutes : on two cores, the fit included; measured or extrapolated
+    """
+
+    networks: int
+    twice: int
+    epochs: int
+    at: tuple[int, ...]
+    settings: Mapping[str, Any]
+    minutes: float
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -62,13 +98,15 @@ class Budget:
     Attributes
     ----------
     seeds : how many; they are 0, 1, ...
-    settings : by strategy, of RunSettings
-    minutes : by strategy, of one run on two cores; measured or extrapolated; for the time left, too
+    settings : by effort of the rows, of RunSettings
+    minutes : by effort, of one run on two cores; measured or extrapolated; for the time left, too
+    database : that rows are predicted by, or that a figure shows
     """
 
     seeds: int
     settings: Mapping[str, Mapping[str, Any]]
     minutes: Mapping[str, float]
+    database: Database | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +126,9 @@ class Table:
     settings : of RunSettings, of every row
     remarks : what differs from the paper
     drawn : whether the page has the two plots of figure 5
+    paired : names of rows, seeds of the first are compared with those of the second
+    best_group : of a figure on predictors, which has no rows but a database: correlations that the paper's text
+        prints for the best 20 % of networks, by (predictor, epochs)
     """
 
     name: str
@@ -103,6 +144,8 @@ class Table:
     settings: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     drawn: bool = False
+    paired: tuple[tuple[str, str], ...] = ()
+    best_group: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
     def select(self, only: list[str]) -> tuple[Row, ...]:
         """The rows of these keys or names, in the table's order; all if none is named.
@@ -113,6 +156,8 @@ class Table:
         """
         wanted = [key_of(name) for name in only]
         keys = [row.key for row in self.rows]
+        if wanted and not keys:
+            raise RunError(f"{self.name} has no rows to choose from.", "Leave out --only.")
         for key in wanted:
             if key not in keys:
                 raise RunError(unknown_name(f"row in {self.name}", key, keys), f"Use --only {keys[0]}.")
@@ -122,12 +167,27 @@ class Table:
         """In what a budget differs from the paper's for these rows, in words."""
         full = self.budgets["paper"]
         found = [] if given.seeds >= full.seeds else [f"{_count(given.seeds, 'seed')} instead of {full.seeds}"]
-        for strategy in dict.fromkeys(row.strategy for row in rows):
-            want, have = full.settings[strategy], given.settings[strategy]
-            less = [f"{key} {have.get(key, 'default')} instead of {want.get(key, 'default')}"
-                    for key in dict.fromkeys([*want, *have]) if want.get(key) != have.get(key)]
-            found += [f"{strategy}: {', '.join(less)}"] if less else []
+        if given.database is not None and full.database is not None and self.needs_database(rows):
+            found += _differences("database", _flat(full.database), _flat(given.database))
+        for effort in dict.fromkeys(row.effort for row in rows):
+            found += _differences(effort, full.settings[effort], given.settings[effort])
         return found
+
+    def needs_database(self, rows: Sequence[Row]) -> bool:
+        """Whether these rows are predicted, or the table is a figure on predictors."""
+        return not self.rows or any(row.predicted for row in rows)
+
+
+def _flat(database: Database) -> dict[str, Any]:
+    return {"networks": database.networks, "twice": database.twice, "epochs": database.epochs,
+            "at": " ".join(map(str, database.at)), **database.settings}
+
+
+def _differences(what: str, want: Mapping[str, Any], have: Mapping[str, Any]) -> list[str]:
+    """One line in words, or none."""
+    less = [f"{key} {have.get(key, 'default')} instead of {want.get(key, 'default')}"
+            for key in dict.fromkeys([*want, *have]) if want.get(key) != have.get(key)]
+    return [f"{what}: {', '.join(less)}"] if less else []
 
 
 def _count(n: int, what: str) -> str:

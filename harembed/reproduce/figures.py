@@ -24,6 +24,8 @@ def figures(run: RunDir, by_subject: bool) -> dict[str, Any]:
         "network": chosen["text"], "filters": [c["filters"] for c in architecture.get("convs", [])],
         "channels": len(architecture["channels"]), "parameters": chosen["parameters"], "macs": chosen["macs"],
         **{key: scored[key] for key in ("macro_f1", "weighted_f1", "accuracy")},
+        # One short training says little; finals are several long ones, on every fold.
+        "validation_f1": chosen["macro_f1"] if chosen["trainings"] > 1 else None,
         "macro_f1_int8": test["int8"]["macro_f1"] if "int8" in test else None,
         "new_people_f1": scored["macro_f1"] if by_subject else _new_people(run),
         "epochs_trained": search["epochs_trained"]["total"]}

@@ -28,10 +28,21 @@ def render(result: Result, table: Table) -> str:
                                      autoescape=True, undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True)
     header, rows = grid(result, table.metric)
-    plots = _plots(result) if table.drawn else []
+    plots = _rankings(result) if result.assessment else _plots(result) if table.drawn else []
     return environment.get_template("reproduce.html.j2").render(
         result=result, header=header, rows=rows, notes=notes(result), origin=origin(result),
         plots=[{**plot, "svg": Markup(plot["svg"])} for plot in plots])
+
+
+def _rankings(result: Result) -> list[dict[str, Any]]:
+    """Figure 4 of Pellatt and Roggen."""
+    from harembed.report.predictors import plot
+    from harembed.reproduce.rankings import assessment_of
+
+    svg = plot(assessment_of(result))
+    return [{"svg": svg[svg.index("<svg"):],
+             "caption": "Spearman's correlation by fifth of the networks, 95 % by bootstrap; grey: two trainings of "
+                        "one network."}]
 
 
 def _plots(result: Result) -> list[dict[str, Any]]:

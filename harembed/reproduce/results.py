@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harembed.errors import RunError
 from harembed.rundir import dump_json, write_atomic
@@ -36,6 +36,8 @@ class Run(_Stored):
     macro_f1: float = Field(description="test subjects, float, a fraction")
     weighted_f1: float = Field(description="test subjects, float, a fraction")
     accuracy: float = Field(description="test subjects, float, a fraction")
+    validation_f1: float | None = Field(None, description="macro F1 of the chosen network in the finals of its "
+                                        "search, on training subjects who are held out; where there were finals")
     macro_f1_int8: float | None = Field(None, description="test subjects, the integer program")
     new_people_f1: float | None = Field(None, description="macro F1, float, of people who are not in training")
     latency_us: float | None = Field(None, description="of one inference by the board's cycle model, estimated")
@@ -55,7 +57,8 @@ class RowResult(_Stored):
     name: str = Field(description="as the paper prints it")
     series: str = ""
     settings: dict[str, Any] = Field(description="of the runs, without seed; what is not named is the default")
-    printed: dict[str, float] = Field(description="the paper's figures: scores in per cent, mmacs in millions")
+    printed: dict[str, float] = Field(description="the paper's figures: scores in per cent, mmacs in millions, hours "
+                                      "of search")
     runs: list[Run] = []
     failures: list[Failure] = []
 
@@ -81,7 +84,27 @@ class Result(_Stored):
     new_people: str = Field(description="where the column of new people comes from")
     missing: str | None = Field(None, description="what to do for data that are not at hand")
     remarks: list[str] = []
+    paired: list[tuple[str, str]] = Field([], description="keys of rows that are compared seed by seed")
+    printed: dict[str, float] = Field({}, description="of a figure on predictors: the paper's correlations of the "
+                                      "best 20 % of networks, by row")
+    assessment: dict[str, Any] | None = Field(None, description="of a figure on predictors: assessment.json")
+    seconds: float | None = Field(None, description="that its database took, where that is known")
     rows: list[RowResult]
+
+    @field_validator("assessment")
+    @classmethod
+    def _is_one(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            from harembed.search.predictors.assessment import Assessment  # imports PyTorch, which takes seconds
+
+            try:
+                Assessment.from_dict(value)
+            except (TypeError, KeyError) as e:
+                raise ValueError(f"is no assessment of predictors: {e}") from e
+        return value
+
+    def row(self, key: str) -> RowResult | None:
+        return next((row for row in self.rows if row.key == key), None)
 
 
 def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harembed.reproduce.paired import comparisons
 from harembed.reproduce.results import Result, RowResult, Run, mean_and_deviation
 
-_WIDTH = 140  # characters that all columns need
-_FRACTION = ("macro_f1", "weighted_f1", "accuracy")  # the paper prints per cent
+_WIDEST = 1000  # characters of a table on the terminal
+_SCORES = {"macro_f1": "macro F1", "weighted_f1": "weighted F1", "accuracy": "accuracy"}  # papers print per cent
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,19 @@ class Column:
 
 
 def _paper(key: str, form: str) -> Callable[[RowResult], str]:
-    """A figure as printed."""
+    """A figure as printed, with the deviation where there is one."""
+    unit = 100 if key in _SCORES else 1
+
     def cell(row: RowResult) -> str:
-        value = row.printed.get(key)
-        return "" if value is None else format(value / 100 if key in _FRACTION else value, form)
+        found = [row.printed[name] / unit for name in (key, f"{key}_std") if name in row.printed]
+        return " ± ".join(format(value, form) for value in found)
 
     return cell
+
+
+def _if_printed(key: str, cell: Callable[[RowResult], str]) -> Callable[[RowResult], str]:
+    """Ours only where the paper has a figure."""
+    return lambda row: cell(row) if key in row.printed else ""
 
 
 def _ours(figure: Callable[[Run], float | None], form: str) -> Callable[[RowResult], str]:
@@ -62,10 +71,14 @@ def _note(row: RowResult) -> str:
 
 def columns(metric: str) -> tuple[Column, ...]:
     """All columns, for a table whose scores are of this metric ("macro_f1" or "weighted_f1")."""
-    words = {"macro_f1": "macro F1", "weighted_f1": "weighted F1"}[metric]
+    words = _SCORES[metric]
     return (
         Column(f"{words}, paper", _paper(metric, ".4f")),
-        Column(f"{words}, float", _ours(lambda r: getattr(r, metric), ".4f")),
+        Column(f"{words}, float", _ours(attrgetter(metric), ".4f")),
+        *(column for key, other in _SCORES.items() if key != metric for column in (
+            Column(f"{other}, paper", _paper(key, ".4f")),
+            Column(f"{other}, float", _if_printed(key, _ours(attrgetter(key), ".4f"))))),
+        Column("macro F1, validation", _ours(lambda r: r.validation_f1, ".4f")),
         Column("macro F1, int8", _ours(lambda r: r.macro_f1_int8, ".4f")),
         Column("macro F1, new people", _ours(lambda r: r.new_people_f1, ".4f")),
         Column("parameters, paper", _paper("parameters", ",.0f")),
@@ -74,6 +87,9 @@ def columns(metric: str) -> tuple[Column, ...]:
         Column("MMACs", _ours(lambda r: r.macs / 1e6, ".3f")),
         Column("modelled ms", _ours(_latency_ms, ".2f")),
         Column("arena, bytes", _ours(lambda r: r.peak_ram_bytes, ",.0f")),
+        Column("epochs of the search", _ours(lambda r: r.epochs_trained, ",.0f")),
+        Column("hours of the search, paper", _paper("hours", ".0f")),
+        Column("hours, all", _if_printed("hours", _ours(lambda r: r.seconds / 3600, ".2f"))),
         Column("filters by layer", _filters),
         Column("channels", _ours(lambda r: r.channels, ".3g")),
         Column("seeds", _seeds),
@@ -83,6 +99,10 @@ def columns(metric: str) -> tuple[Column, ...]:
 
 def grid(result: Result, metric: str) -> tuple[list[str], list[list[str]]]:
     """Header and cells, the row's name first."""
+    if result.assessment is not None:
+        from harembed.reproduce.rankings import ranking_grid  # imports PyTorch, which takes seconds
+
+        return ranking_grid(result)
     kept = [(c, cells) for c in columns(metric) if any(cells := [c.cell(row) for row in result.rows])]
     header = ["row", *(c.title for c, _ in kept)]
     return header, [[row.name, *(cells[i] for _, cells in kept)] for i, row in enumerate(result.rows)]
@@ -90,27 +110,38 @@ def grid(result: Result, metric: str) -> tuple[list[str], list[list[str]]]:
 
 def notes(result: Result) -> list[str]:
     """What has to be said beside the figures, a sentence or two each."""
-    if not any(row.runs for row in result.rows):
+    if not _made(result):
         return [*([result.missing] if result.missing else ["Nothing was finished yet."]), *result.remarks]
     said = [f"{result.dataset}: {result.protocol}."] if result.protocol else []
     said += [result.missing] if result.missing else []
-    said.append(f"Test windows were scored once, after every choice. New people: {result.new_people}.")
+    if result.assessment is not None:
+        from harembed.reproduce.rankings import ranking_notes
+
+        said += [*ranking_notes(result), f"No test window was touched. New people: {result.new_people}."]
+    else:
+        said.append(f"Test windows were scored once, after every choice. New people: {result.new_people}.")
     if result.shortened:
         said.append(f"Shortened against the paper's budget: {'; '.join(result.shortened)}.")
     said += result.remarks
     if any(len(row.runs) > 1 for row in result.rows):
         said.append("± is the sample standard deviation over seeds.")
-    return said
+    return said + comparisons(result)
+
+
+def _made(result: Result) -> bool:
+    """Whether there is anything to show."""
+    return result.assessment is not None or any(row.runs for row in result.rows)
 
 
 def origin(result: Result) -> str:
     """Who made it, when, and how long it took."""
-    if not any(row.runs for row in result.rows):
+    if not _made(result):
         return f"harembed {result.harembed}"
-    seconds = sum(run.seconds for row in result.rows for run in row.runs)
+    seconds = (result.seconds or 0.0) + sum(run.seconds for row in result.rows for run in row.runs)
     when = f", {result.date[:10]}" if result.date else ""
     seeds = ", ".join(map(str, result.seeds))
-    return f"harembed {result.harembed}{when}, seed{'s' if len(result.seeds) > 1 else ''} {seeds}, {_hours(seconds)}"
+    took = f", {_hours(seconds)}" if seconds else ""
+    return f"harembed {result.harembed}{when}, seed{'s' if len(result.seeds) > 1 else ''} {seeds}{took}"
 
 
 def _hours(seconds: float) -> str:
@@ -128,7 +159,8 @@ def print_result(result: Result, metric: str, console: Console) -> None:
         table.add_row(*map(escape, cells))
     console.print(f"\n[bold]{escape(result.title)}: {escape(result.subject)}[/bold]", highlight=False)
     width = console.width
-    console.width = max(width, _WIDTH)  # in a narrow terminal lines that wrap are better than figures cut short
+    # In a narrow terminal lines that wrap are better than figures cut short.
+    console.width = max(width, console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum)
     console.print(table)
     console.width = width
     for line in notes(result):

@@ -83,6 +83,7 @@ class SearchSettings:
     train_epochs: int | None = None  # of training in all (effort.py); None: what the numbers above come to
     population: int = 12  # of strategy evolution: networks of a generation
     dqn: DqnSettings = field(default_factory=DqnSettings)  # of strategy dqn
+    graph: str | None = None  # of strategy published: feature_graph.reference; None: the published one of the tail
     backbone: float = 0.25  # share of the published network's filters that pas and autoslim start from (backbone.py)
     groups: int = 16  # of a layer's filters, at most; autoslim takes one away at a time
     processes: int = 2  # that score candidates, one thread each; any number gives the same result

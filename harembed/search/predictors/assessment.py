@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harembed.errors import SearchError
-from harembed.search.predictors.correlation import Interval, correlation, difference, groups, spearman
+from harembed.search.predictors.correlation import GROUPS, Interval, correlation, difference, groups, spearman
 from harembed.search.predictors.curve import Metric
 from harembed.search.predictors.database import Entry, first_runs, pairs
 from harembed.search.predictors.features import density
@@ -62,6 +62,29 @@ class Assessment:
     def to_dict(self) -> dict[str, Any]:
         """Plain data; figures that are not defined become null."""
         return _without_nan(asdict(self))
+
+    @staticmethod
+    def from_dict(d: dict[str, Any]) -> "Assessment":
+        """The inverse.
+
+        Raises
+        ------
+        TypeError, KeyError    it is none
+        """
+        rows = tuple(Row(**{**r, "correlation": _interval(r["correlation"]),
+                            "gain": r["gain"] and _interval(r["gain"])}) for r in d["rows"])
+        groups = tuple(Group(**{**g, "target": tuple(g["target"]),
+                                "ceiling": g["ceiling"] and _interval(g["ceiling"])}) for g in d["groups"])
+        return Assessment(**{**d, "rows": rows, "groups": groups})
+
+    def row(self, kind: str, epochs: int, group: int) -> Row:
+        return next(r for r in self.rows if (r.kind, r.epochs, r.group) == (kind, epochs, group))
+
+    def best(self, epochs: int) -> Row | None:
+        """What ranks the best fifth of the networks best, the baseline apart; None where that is not defined."""
+        known = [r for r in self.rows if r.epochs == epochs and r.group == GROUPS and r.kind != BASELINE
+                 and np.isfinite(r.correlation.value)]
+        return max(known, key=lambda r: r.correlation.value, default=None)
 
 
 def assess(entries: Sequence[Entry], metric: Metric, at: Sequence[int], origin: Origin, settings: FitSettings,
@@ -119,6 +142,11 @@ def _groups(entries: Sequence[Entry], metric: Metric, seed: int) -> tuple[Group,
                            float(np.mean([density(g) for g in graphs])),
                            float(np.mean([e.macs for e in members])), ceiling, len(both)))
     return tuple(found)
+
+
+def _interval(d: dict[str, float | None]) -> Interval:
+    """Of plain data; null figures are not defined."""
+    return Interval(**{name: float("nan") if v is None else v for name, v in d.items()})
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,8 +1,10 @@
 """How well predictions rank networks: Spearman's correlation over all and by quintile, with bootstrap intervals.
 
 Quintiles are of the true converged score (figure 4 of Pellatt and Roggen): the top one tells whether good networks
-are told from very good ones. No predictor is expected to rank better than a second training of the same networks
-would: `ceiling` is the correlation of two trainings from different random numbers, in the quintiles of the first.
+are told from very good ones. How far chance of training blurs a ranking is what a second training of the same
+networks says: the ceiling is the correlation of two trainings from different random numbers, in the quintiles of the
+first. It is no strict bound: who knew what a network scores on average would come to about its square root, and the
+first epochs belong to the very training whose end is predicted.
 """
 
 from dataclasses import dataclass
