@@ -20,7 +20,7 @@ from harembed.search.candidate import Candidate, Ledger, derived_seed
 from harembed.search.effort import Effort
 from harembed.search.executor import Map, workers
 from harembed.search.result import SearchResult
-from harembed.search.score import Rejected, make_folds, score_fully, screen, train_and_score
+from harembed.search.score import Rejected, begin_screening, make_folds, score_fully, train_and_score
 from harembed.search.select import best_first, choose
 from harembed.search.settings import SearchSettings
 
@@ -51,8 +51,17 @@ class Contest:
 
     def screen(self, candidates: list[Candidate], before: int = 0, total: int | None = None) -> list[Candidate]:
         """One short training each. `before` and `total` place this batch in the stage, for progress."""
-        scored = screen(candidates, self.settings, self.ledger, self.map, self._told("scoring", before, total))
-        return self.count(scored, "short", 1)
+        return self.begin_screening(candidates)(before, total)
+
+    def begin_screening(self, candidates: list[Candidate]) -> Callable[[int, int | None], list[Candidate]]:
+        """Hand out one short training each and go on; what is returned waits for the results. Other processes train
+        meanwhile; where there are none, training waits until then, too."""
+        finish = begin_screening(candidates, self.settings, self.ledger, self.map)
+
+        def screened(before: int = 0, total: int | None = None) -> list[Candidate]:
+            return self.count(finish(self._told("scoring", before, total)), "short", 1)
+
+        return screened
 
     def train(self, stage: str, candidates: list[Candidate], trials: int, before: int = 0,
               total: int | None = None) -> list[Candidate]:

@@ -61,16 +61,22 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
     """
     effort = Effort(settings, windows)
     effort.need(effort.sftnas_start)
-    with one_thread():
-        bilevel = train_supernet(windows, settings, rundir, progress)
-    candidates = [Candidate(p.architecture, cost_scores(p.architecture, settings), p.origin)
-                  for p in bilevel.proposals]
-    fitting, rejected = sort_out(candidates, settings)
-    if not fitting:
-        raise nothing_fits(rejected, "Raise --ram, --macs or --latency, or give the search more epochs with "
-                                     "--search-epochs.")
     with open_contest(windows, settings, rundir, progress) as contest:
-        best = _run(contest, some_of_every_size(fitting, settings.candidates))
+        newcomers = _newcomers(contest)
+        screened = contest.begin_screening(newcomers)  # the super-net keeps one core busy
+        with one_thread():
+            bilevel = train_supernet(windows, settings, rundir, progress)
+        candidates = [Candidate(p.architecture, cost_scores(p.architecture, settings), p.origin)
+                      for p in bilevel.proposals]
+        fitting, rejected = sort_out(candidates, settings)
+        if not fitting:
+            raise nothing_fits(rejected, "Raise --ram, --macs or --latency, or give the search more epochs with "
+                                         "--search-epochs.")
+        known = {c.id for c in newcomers}
+        proposed = some_of_every_size([c for c in fitting if c.id not in known], settings.candidates)
+        proposals = contest.begin_screening(proposed)
+        total = len(newcomers) + len(proposed)
+        best = _run(contest, [*screened(0, total), *proposals(len(newcomers), total)])
         weights = next((p.weights for p in bilevel.proposals if p.id == best.id), None)
         return contest.result(best, rejected, bilevel.history, effort.supernet, weights)
 
@@ -110,17 +116,21 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
     return bilevel
 
 
-def _run(contest: Contest, fitting: list[Candidate]) -> Candidate:
-    """All, newcomers too, by a short training; entrants and generations of neighbours of the best by one or two full
-    ones; then the finals."""
+def _newcomers(contest: Contest) -> list[Candidate]:
     s = contest.settings
     rng = random.Random(derived_seed(s.seed, "newcomers"))
-    newcomers, _ = draw_fitting(rng, contest.shape, s, s.newcomers, {c.id for c in fitting}, {"drawn": "newcomer"})
-    everybody = [*fitting, *newcomers]
-    field = contest.entrants(contest.screen(everybody))
+    return draw_fitting(rng, contest.shape, s, s.newcomers, set(), {"drawn": "newcomer"})[0]
+
+
+def _run(contest: Contest, everybody: list[Candidate]) -> Candidate:
+    """Of all that had a short training: entrants and generations of neighbours of the best by one or two full ones;
+    then the finals."""
+    s = contest.settings
+    field = contest.entrants(everybody)
     for generation, wanted, before, total in _generations(contest):
         known = {c.id for c in (*everybody, *field)}
-        everybody += (children := _children(contest, field, known, generation, wanted))
+        children = _children(contest, field, known, generation, wanted)
+        everybody = [*everybody, *children]
         if not children and s.train_epochs is not None:
             break  # a corner without neighbours: the budget cannot be spent
         once = contest.train("refining", children, 1, before, total)
