@@ -79,7 +79,8 @@ class Contest:
         is chosen among these."""
         s, effort = self.settings, self.effort
         once = self.train("finals", best_first(field)[: s.finalists], effort.folds)
-        left = near_the_best(once, s.hopeless_errors)
+        # Strategies are compared at budgets of epochs, which they spend.
+        left = near_the_best(once, s.hopeless_errors) if s.train_epochs is None else once
         return choose(self.train("finals", left, effort.final_trials), s.standard_errors)
 
     def result(self, best: Candidate, rejected: Rejected, history: Sequence[dict[str, float]] = (),
