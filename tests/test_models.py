@@ -23,7 +23,7 @@ from harembed.space import (
     TinyHarTail,
     temporal_length,
 )
-from harembed.train.augment import Sensors, rotate, rotation_matrices
+from harembed.train.augment import Sensors, draw_turns, rotation_matrices, turn
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
@@ -157,7 +157,8 @@ def test_rotation_turns_whole_vectors_and_nothing_else() -> None:
     raw[:, :, 5:8] = raw[:, :, 1:4]
     mean, std = rng.normal(0, 100, 8), rng.uniform(50, 200, 8)
     x = normalise(raw, mean, std, tuple(range(8)))
-    y = rotate(x, 0.5, torch.Generator().manual_seed(0), Sensors(mean, std, vectors(channels)))
+    sensors = Sensors(mean, std, vectors(channels))
+    y = turn(x, *draw_turns(len(x), 0.5, torch.Generator().manual_seed(0), sensors), sensors)
     counts = y[:, 0].numpy() * std[:, None] + np.round(mean)[:, None]  # [N, C, T]
     before = raw.transpose(0, 2, 1)
     assert torch.equal(y[:, :, [0, 4]], x[:, :, [0, 4]])

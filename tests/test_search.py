@@ -17,7 +17,7 @@ from harembed.search import search
 from harembed.search.bilevel import complexity_loss, memory_loss
 from harembed.search.candidate import Candidate, Figure, Ledger, Scores, pareto
 from harembed.search.derive import derive_architecture
-from harembed.search.select import choose
+from harembed.search.select import choose, near_the_best
 from harembed.search.settings import DESK, SearchSettings
 from harembed.search.sftnas import train_supernet
 from harembed.space import Architecture, ConvTail, TemporalConv
@@ -152,6 +152,16 @@ def test_choice_prefers_the_cheaper_of_equals():
     worse = candidate(2, 0.80, 0.85, 0.82)
     assert choose([worse, near, best], 1.0) is near
     assert choose([worse, near, best], 0.0) is best
+
+
+def test_finalists_that_are_far_behind_get_no_more_trainings():
+    best = candidate(9, 0.90, 0.95, 0.92)
+    near = candidate(5, 0.91, 0.93, 0.92)  # deficit 0.003 +- 0.009
+    far = candidate(2, 0.88, 0.94, 0.91)  # 0.013 +- 0.003
+    assert near_the_best([far, near, best], 1.0) == [near, best]
+    assert near_the_best([far, near, best], 4.0) == [far, near, best]
+    few = [candidate(9, 0.90, 0.95), candidate(2, 0.50, 0.55)]
+    assert near_the_best(few, 1.0) == few
 
 
 def test_pareto_front():

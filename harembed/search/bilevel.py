@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from harembed.cost.dims import dims_of
 from harembed.cost.live_sets import peak_bytes
 from harembed.cost.macs import layer_macs, total_macs
 from harembed.models.supernet import Choice, SuperNet
@@ -141,9 +142,10 @@ class Bilevel:
 
     @torch.no_grad()
     def _most_likely_costs(self) -> tuple[float, float]:
-        """(MACs, peak bytes) of the network that would be derived now."""
-        dims = self.net.dims(self.net.most_likely())
-        return float(total_macs(dims)), float(peak_bytes(dims, torch.maximum))
+        """(MACs, peak bytes) of the network that would be derived now: asked for before every step, so in integers,
+        which is many times quicker than in tensors."""
+        dims = dims_of(derive_architecture(self.net, self.net.most_likely()))
+        return float(total_macs(dims)), float(peak_bytes(dims))
 
     @torch.no_grad()
     def _propose(self, rung: int, generator: torch.Generator) -> None:

@@ -2,7 +2,7 @@
 
 1. All are trained from scratch for a few epochs and scored on one fold of the training subjects (screen).
 2. The better ones, the entrants, are trained twice as long, on two folds.
-3. Finalists are trained several times on every fold; one is chosen (select.py).
+3. Finalists are trained on every fold, those that are not far behind then several times; one is chosen (select.py).
 
 Only the ledger remembers anything: replayed after a kill, a contest goes the same way.
 """
@@ -20,8 +20,8 @@ from harembed.search.candidate import Candidate, Ledger, derived_seed
 from harembed.search.effort import Effort
 from harembed.search.executor import Map, workers
 from harembed.search.result import SearchResult
-from harembed.search.score import Rejected, make_folds, score_fully, screen, train_and_score
-from harembed.search.select import best_first, choose
+from harembed.search.score import Rejected, begin_screening, make_folds, score_fully, train_and_score
+from harembed.search.select import best_first, choose, near_the_best
 from harembed.search.settings import SearchSettings
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]  # stage, done, of how many, figures
@@ -51,8 +51,17 @@ class Contest:
 
     def screen(self, candidates: list[Candidate], before: int = 0, total: int | None = None) -> list[Candidate]:
         """One short training each. `before` and `total` place this batch in the stage, for progress."""
-        scored = screen(candidates, self.settings, self.ledger, self.map, self._told("scoring", before, total))
-        return self.count(scored, "short", 1)
+        return self.begin_screening(candidates)(before, total)
+
+    def begin_screening(self, candidates: list[Candidate]) -> Callable[[int, int | None], list[Candidate]]:
+        """Hand out one short training each and go on; what is returned waits for the results. Other processes train
+        meanwhile; where there are none, training waits until then, too."""
+        finish = begin_screening(candidates, self.settings, self.ledger, self.map)
+
+        def screened(before: int = 0, total: int | None = None) -> list[Candidate]:
+            return self.count(finish(self._told("scoring", before, total)), "short", 1)
+
+        return screened
 
     def train(self, stage: str, candidates: list[Candidate], trials: int, before: int = 0,
               total: int | None = None) -> list[Candidate]:
@@ -66,9 +75,13 @@ class Contest:
         return self.train("entrants", best_first(screened)[: self.effort.entrants], self.effort.trials)
 
     def finals(self, field: list[Candidate]) -> Candidate:
-        """The winner: the best are trained on every fold and repeat, and one is chosen among them."""
-        finalists = best_first(field)[: self.settings.finalists]
-        return choose(self.train("finals", finalists, self.effort.final_trials), self.settings.standard_errors)
+        """The winner: the best are trained on every fold, those that are not far behind then on every repeat, and one
+        is chosen among these."""
+        s, effort = self.settings, self.effort
+        once = self.train("finals", best_first(field)[: s.finalists], effort.folds)
+        # Strategies are compared at budgets of epochs, which they spend.
+        left = near_the_best(once, s.hopeless_errors) if s.train_epochs is None else once
+        return choose(self.train("finals", left, effort.final_trials), s.standard_errors)
 
     def result(self, best: Candidate, rejected: Rejected, history: Sequence[dict[str, float]] = (),
                supernet: int = 0, weights: dict[str, Tensor] | None = None) -> SearchResult:

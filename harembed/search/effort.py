@@ -66,7 +66,7 @@ class Effort:
 
     @property
     def finals(self) -> int:
-        """Of the finalists beyond what they had as entrants."""
+        """Of the finalists beyond what they had as entrants, as if none fell behind."""
         return self.settings.finalists * (self.final_trials - self.trials) * self.of_recipe("full")
 
     @property

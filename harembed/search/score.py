@@ -1,6 +1,6 @@
 """Scoring candidates: costs by formula, macro F1 by short trainings on folds of the training subjects."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from harembed.train.recipe import Recipe
 
 Vectors = tuple[tuple[int, int, int], ...]
 Told = Callable[[int, int, Candidate], None]
+Begun = Callable[[Told], list[Candidate]]  # waits for trainings that were handed out, and says how it goes
 Rejected = list[tuple[Candidate, str]]  # with what was exceeded, in words
 
 
@@ -114,10 +115,9 @@ def train_and_score(folds: list[Fold], arch: Network, fold: int, recipe: Recipe,
     return classification_scores(predicted, data.y_val, arch.classes).macro_f1
 
 
-def screen(candidates: list[Candidate], settings: SearchSettings, ledger: Ledger, run: Map,
-           progress: Told) -> list[Candidate]:
+def begin_screening(candidates: list[Candidate], settings: SearchSettings, ledger: Ledger, run: Map) -> Begun:
     """Score every candidate on the first fold by a short training: enough to tell the hopeless."""
-    return _score(candidates, "macro_f1", [(0, 0)], settings.recipe, settings, ledger, run, progress)
+    return _begin(candidates, "macro_f1", [(0, 0)], settings.recipe, settings, ledger, run)
 
 
 def score_fully(candidates: list[Candidate], trials: int, settings: SearchSettings, folds: int, ledger: Ledger,
@@ -125,7 +125,7 @@ def score_fully(candidates: list[Candidate], trials: int, settings: SearchSettin
     """Train every candidate by the full recipe for the first `trials` of all pairs of fold and repeat. Among good
     networks a short training says nothing: it prefers those that learn quickly."""
     pairs = [(f, r) for r in range(settings.final_repeats) for f in range(folds)]
-    return _score(candidates, "final_f1", pairs[:trials], settings.final_recipe, settings, ledger, run, progress)
+    return _begin(candidates, "final_f1", pairs[:trials], settings.final_recipe, settings, ledger, run)(progress)
 
 
 def _with_trials(candidate: Candidate, field: str, trials: tuple[Figure, ...]) -> Candidate:
@@ -133,8 +133,8 @@ def _with_trials(candidate: Candidate, field: str, trials: tuple[Figure, ...]) -
     return replace(candidate, scores=replace(candidate.scores, **changes))
 
 
-def _score(candidates: list[Candidate], field: str, trials: list[tuple[int, int]], recipe: Recipe,
-           settings: SearchSettings, ledger: Ledger, run: Map, progress: Told) -> list[Candidate]:
+def _begin(candidates: list[Candidate], field: str, trials: list[tuple[int, int]], recipe: Recipe,
+           settings: SearchSettings, ledger: Ledger, run: Map) -> Begun:
     """Train each candidate for each (fold, repeat); what the ledger knows already is not trained again.
 
     The seed of a training is a hash of the run's seed, the candidate and the trial, so the order in which they
@@ -145,14 +145,24 @@ def _score(candidates: list[Candidate], field: str, trials: list[tuple[int, int]
     tasks = [(c.architecture, fold, recipe, derived_seed(settings.seed, c.id, field, fold, repeat))
              for c, fold, repeat in missing]
     results = run(tasks)
-    done = []
-    for number, current in enumerate(known):
-        while len(getattr(current.scores, field)) < len(trials):
-            found = (*getattr(current.scores, field), Figure(next(results), "estimated"))
-            current = _with_trials(current, field, found)
-            ledger.append(current)
-        # A resumed search may find more in the ledger than this stage had: it must not see that yet.
-        current = _with_trials(current, field, getattr(current.scores, field)[: len(trials)])
-        done.append(_with_trials(current, "final_f1", ()) if field == "macro_f1" else current)
-        progress(number + 1, len(candidates), done[-1])
-    return done
+
+    def finish(progress: Told) -> list[Candidate]:
+        done = []
+        for number, candidate in enumerate(known):
+            current = _with_results(candidate, field, len(trials), results, ledger)
+            done.append(_with_trials(current, "final_f1", ()) if field == "macro_f1" else current)
+            progress(number + 1, len(candidates), done[-1])
+        return done
+
+    return finish
+
+
+def _with_results(current: Candidate, field: str, trials: int, results: Iterator[float],
+                  ledger: Ledger) -> Candidate:
+    """Fill up a candidate's scores to so many trials, and write each into the ledger."""
+    while len(getattr(current.scores, field)) < trials:
+        found = (*getattr(current.scores, field), Figure(next(results), "estimated"))
+        current = _with_trials(current, field, found)
+        ledger.append(current)
+    # A resumed search may find more in the ledger than this stage had: it must not see that yet.
+    return _with_trials(current, field, getattr(current.scores, field)[:trials])

@@ -1,12 +1,13 @@
 """SFTNAS (Zhou et al., "NAS meets pruning"): train one super-net, take networks out of it, score them, choose.
 
 1. The super-net learns weights and gates on some training subjects and its architecture on others, under a
-   rising price of MACs (bilevel.py). At the end of each rung it proposes networks.
+   rising price of MACs (bilevel.py). At the end of each rung it proposes networks. Other processes train step 2's
+   random networks meanwhile.
 2. Proposals that no limit forbids, and some networks drawn at random (newcomers.py), are trained from scratch for
    a few epochs and scored on a fold of the training subjects; the better ones are entrants (score.py).
 3. Entrants are trained twice as long, on two folds. The best are varied for a few generations, whose members are
    judged in the same way (vary.py).
-4. Finalists are trained several times on every fold; one is chosen (select.py).
+4. Finalists are trained on every fold, those that are not far behind then several times; one is chosen (select.py).
 
 Newcomers, generations and finals are not in the paper, which takes the super-net's most likely network.
 
@@ -30,7 +31,7 @@ from harembed.search.contest import Contest, Progress, nothing_fits, open_contes
 from harembed.search.effort import Effort
 from harembed.search.newcomers import draw_fitting
 from harembed.search.result import SearchResult
-from harembed.search.score import cost_scores, make_fold, sort_out, violations
+from harembed.search.score import Rejected, cost_scores, make_fold, sort_out, violations
 from harembed.search.select import best_first, some_of_every_size
 from harembed.search.settings import SearchSettings
 from harembed.search.vary import vary
@@ -61,16 +62,15 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
     """
     effort = Effort(settings, windows)
     effort.need(effort.sftnas_start)
-    with one_thread():
-        bilevel = train_supernet(windows, settings, rundir, progress)
-    candidates = [Candidate(p.architecture, cost_scores(p.architecture, settings), p.origin)
-                  for p in bilevel.proposals]
-    fitting, rejected = sort_out(candidates, settings)
-    if not fitting:
-        raise nothing_fits(rejected, "Raise --ram, --macs or --latency, or give the search more epochs with "
-                                     "--search-epochs.")
     with open_contest(windows, settings, rundir, progress) as contest:
-        best = _run(contest, some_of_every_size(fitting, settings.candidates))
+        newcomers = _newcomers(contest)
+        screened = contest.begin_screening(newcomers)  # beside the super-net, which is trained in one process
+        with one_thread():
+            bilevel = train_supernet(windows, settings, rundir, progress)
+        proposed, rejected = _proposed(bilevel, settings, {c.id for c in newcomers})
+        proposals = contest.begin_screening(proposed)
+        total = len(newcomers) + len(proposed)
+        best = _run(contest, [*screened(0, total), *proposals(len(newcomers), total)])
         weights = next((p.weights for p in bilevel.proposals if p.id == best.id), None)
         return contest.result(best, rejected, bilevel.history, effort.supernet, weights)
 
@@ -110,17 +110,36 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
     return bilevel
 
 
-def _run(contest: Contest, fitting: list[Candidate]) -> Candidate:
-    """All, newcomers too, by a short training; entrants and generations of neighbours of the best by one or two full
-    ones; then the finals."""
+def _newcomers(contest: Contest) -> list[Candidate]:
     s = contest.settings
     rng = random.Random(derived_seed(s.seed, "newcomers"))
-    newcomers, _ = draw_fitting(rng, contest.shape, s, s.newcomers, {c.id for c in fitting}, {"drawn": "newcomer"})
-    everybody = [*fitting, *newcomers]
-    field = contest.entrants(contest.screen(everybody))
+    return draw_fitting(rng, contest.shape, s, s.newcomers, set(), {"drawn": "newcomer"})[0]
+
+
+def _proposed(bilevel: Bilevel, settings: SearchSettings, known: set[str]) -> tuple[list[Candidate], Rejected]:
+    """What the super-net proposes within the limits and is not known yet, some of every size; and what is not.
+
+    Raises
+    ------
+    SearchError    nothing is within the limits
+    """
+    fitting, rejected = sort_out([Candidate(p.architecture, cost_scores(p.architecture, settings), p.origin)
+                                  for p in bilevel.proposals], settings)
+    if not fitting:
+        raise nothing_fits(rejected, "Raise --ram, --macs or --latency, or give the search more epochs with "
+                                     "--search-epochs.")
+    return some_of_every_size([c for c in fitting if c.id not in known], settings.candidates), rejected
+
+
+def _run(contest: Contest, everybody: list[Candidate]) -> Candidate:
+    """Of all that had a short training: entrants and generations of neighbours of the best by one or two full ones;
+    then the finals."""
+    s = contest.settings
+    field = contest.entrants(everybody)
     for generation, wanted, before, total in _generations(contest):
         known = {c.id for c in (*everybody, *field)}
-        everybody += (children := _children(contest, field, known, generation, wanted))
+        children = _children(contest, field, known, generation, wanted)
+        everybody = [*everybody, *children]
         if not children and s.train_epochs is not None:
             break  # a corner without neighbours: the budget cannot be spent
         once = contest.train("refining", children, 1, before, total)

@@ -1,6 +1,7 @@
 """Random changes of training windows that keep their class."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,43 +33,96 @@ class Sensors:
 
     def select(self, x: Tensor) -> Tensor:
         """[N, 1, C, T] to what the network gets, [N, 1, len(used), T]."""
-        return x if self.used is None else x[:, :, list(self.used)]
+        if self.used is None or self.used == tuple(range(x.shape[2])):
+            return x
+        return x[:, :, list(self.used)]
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What happens to each of N windows, drawn for many windows at once: a training step should do little more than
+    compute its network.
+
+    Attributes
+    ----------
+    turns : Turns    None: no device is turned
+    gains, offsets : [N, 1, S, 1] float    of the channels that the network gets; None: 1 and 0
+    sensors : None leaves out the selection
+    """
+
+    turns: "Turns | None"
+    gains: Tensor | None
+    offsets: Tensor | None
+    sensors: Sensors | None
+
+    def apply(self, x: Tensor, first: int = 0) -> Tensor:
+        """Turn, select, scale and shift windows x [n, 1, C, T] by what was drawn for n windows from `first` on."""
+        part = slice(first, first + len(x))
+        if self.turns is not None and self.sensors is not None:
+            x = turn(x, self.turns.matrices[part], self.turns.shifts[part], self.sensors)
+        if self.sensors is not None:
+            x = self.sensors.select(x)
+        if self.gains is not None:
+            x = x * self.gains[part]
+        return x if self.offsets is None else x + self.offsets[part]
+
+
+class Turns(NamedTuple):
+    """Rotations of devices, for normalised values: what they are multiplied by, and what is added then."""
+
+    matrices: Tensor  # [N, vectors, 3, 3]
+    shifts: Tensor  # [N, vectors, 3, 1]
+
+
+def draw_changes(windows: int, channels: int, recipe: Recipe, generator: torch.Generator,
+                 sensors: Sensors | None = None) -> Changes:
+    """Draw what the recipe says for so many windows.
+
+    Parameters
+    ----------
+    channels : of the recording
+    sensors : None leaves out the rotation and the selection
+    """
+    turns = None
+    if sensors is not None and recipe.rotation and sensors.vectors:
+        turns = draw_turns(windows, recipe.rotation, generator, sensors)
+    kept = channels if sensors is None or sensors.used is None else len(sensors.used)
+    size = (windows, 1, kept, 1)
+    gains = 1 + recipe.gain * torch.randn(size, generator=generator) if recipe.gain else None
+    offsets = recipe.offset * torch.randn(size, generator=generator) if recipe.offset else None
+    return Changes(turns, gains, offsets, sensors)
 
 
 def augment(x: Tensor, recipe: Recipe, generator: torch.Generator, sensors: Sensors | None = None) -> Tensor:
-    """Turn, select, scale and shift windows as the recipe says.
-
-    Parameters
-    ----------
-    x : [N, 1, C, T] float, normalised, all channels
-    sensors : None leaves out the rotation and the selection
-    """
-    if sensors is not None:
-        if recipe.rotation and sensors.vectors:
-            x = rotate(x, recipe.rotation, generator, sensors)
-        x = sensors.select(x)
-    return gain_and_offset(x, recipe.gain, recipe.offset, generator)
+    """Turn, select, scale and shift windows [N, 1, C, T], normalised, all channels, as the recipe says."""
+    return draw_changes(len(x), x.shape[2], recipe, generator, sensors).apply(x)
 
 
-def rotate(x: Tensor, angle: float, generator: torch.Generator, sensors: Sensors) -> Tensor:
+def draw_turns(windows: int, angle: float, generator: torch.Generator, sensors: Sensors) -> Turns:
     """Turn the device of each window at random: a phone or watch that sits a little differently on the body.
 
-    All vectors of a window turn together. Channels that belong to no vector stay as they are. Rotation needs
-    counts, so the normalisation is undone for it.
+    All vectors of a window turn together. Rotation needs counts, so the normalisation is undone for it.
 
     Parameters
     ----------
-    x : [N, 1, C, T] float, normalised
     angle : float    radians, standard deviation of each component of the rotation vector
     """
     rows = [row for vector in sensors.vectors for row in vector]
     mean = torch.from_numpy(np.round(sensors.mean[rows])).float().reshape(1, -1, 3, 1)  # rounded as in normalise()
     std = torch.from_numpy(sensors.std[rows]).float().reshape(1, -1, 3, 1)
-    turn = rotation_matrices(angle * torch.randn((len(x), 3), generator=generator))[:, None]
+    turned = rotation_matrices(angle * torch.randn((windows, 3), generator=generator))[:, None]
     # (R (x std + mean) - mean) / std as one matrix and one shift of each vector of each window
-    matrices = (turn * std.transpose(2, 3) / std).reshape(-1, 3, 3)
-    shifts = ((turn @ mean - mean) / std).reshape(-1, 3, 1)
-    turned = torch.baddbmm(shifts, matrices, x[:, 0, rows].reshape(-1, 3, x.shape[3]))
+    return Turns(turned * std.transpose(2, 3) / std, (turned @ mean - mean) / std)
+
+
+def turn(x: Tensor, matrices: Tensor, shifts: Tensor, sensors: Sensors) -> Tensor:
+    """Apply rotations to windows x [N, 1, C, T]. Channels that belong to no vector stay as they are."""
+    rows = [row for vector in sensors.vectors for row in vector]
+    everything = rows == list(range(x.shape[2]))
+    read = x if everything else x[:, 0, rows]
+    turned = torch.baddbmm(shifts.reshape(-1, 3, 1), matrices.reshape(-1, 3, 3), read.reshape(-1, 3, x.shape[3]))
+    if everything:
+        return turned.view(x.shape)
     result = x.clone()
     result[:, 0, rows] = turned.reshape(len(x), len(rows), x.shape[3])
     return result
@@ -82,23 +136,3 @@ def rotation_matrices(vectors: Tensor) -> Tensor:
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).reshape(-1, 3, 3)
     return torch.eye(3) + torch.sin(angle) * cross + (1 - torch.cos(angle)) * cross @ cross
-
-
-def gain_and_offset(x: Tensor, gain: float, offset: float, generator: torch.Generator) -> Tensor:
-    """Scale and shift each channel of each window at random: a sensor calibrated a little differently.
-
-    Parameters
-    ----------
-    x : [N, 1, S, T] float, normalised
-    gain, offset : float    standard deviations around 1 and 0
-
-    Returns
-    -------
-    Tensor    of x's shape; x itself if both are 0
-    """
-    size = (*x.shape[:3], 1)
-    if gain:
-        x = x * (1 + gain * torch.randn(size, generator=generator))
-    if offset:
-        x = x + offset * torch.randn(size, generator=generator)
-    return x

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harembed.errors import DataError, RunError
-from harembed.nn.centres import centre_loss
-from harembed.train.augment import Sensors, augment
+from harembed.nn.centres import Centres, centre_loss
+from harembed.train.augment import Sensors, draw_changes
 from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
 
@@ -134,13 +134,20 @@ def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, optimizer
     generator = torch.Generator().manual_seed(seed)
     model.train()
     total = 0.0
-    parts = torch.randperm(len(x), generator=generator).split(recipe.batch)
-    for part in parts:
+    order = torch.randperm(len(x), generator=generator)
+    parameters = list(model.parameters())
+    centred = any(isinstance(module, Centres) for module in model.modules())
+    changes = draw_changes(len(x), x.shape[2], recipe, generator, sensors)
+    for first in range(0, len(x), recipe.batch):
+        part = order[first : first + recipe.batch]
         if len(part) > 1:  # batch norm has no deviation of a single window
-            batch = augment(x[part], recipe, generator, sensors)
-            loss = F.cross_entropy(model(batch), y[part], label_smoothing=recipe.label_smoothing)
-            loss = loss + recipe.centre_loss * centre_loss(model, y[part])
-            optimizer.zero_grad(set_to_none=True)
+            labels = y[part]
+            loss = F.cross_entropy(model(changes.apply(x[part], first)), labels,
+                                   label_smoothing=recipe.label_smoothing)
+            if centred:
+                loss = loss + recipe.centre_loss * centre_loss(model, labels)
+            for p in parameters:  # Optimizer.zero_grad tells a profiler first
+                p.grad = None
             loss.backward()
             optimizer.step()
             total += float(loss.detach()) * len(part)
