@@ -86,6 +86,13 @@ def test_children_have_the_filters_and_kernels_of_parents(tmp_path):
 
 
 @pytest.mark.parametrize("strategy", OTHERS)
+def test_a_limit_of_channels_is_kept(tmp_path, strategy):
+    result = run(tmp_path, replace(SMALL, channels=2), strategy=strategy)
+    assert {len(c.architecture.channels) for c in result.candidates} <= {1, 2}
+    assert len(result.candidates) == 15
+
+
+@pytest.mark.parametrize("strategy", OTHERS)
 def test_impossible_limits_are_named(tmp_path, strategy):
     with pytest.raises(SearchError, match=r"bytes of RAM \(limit 40\)"):
         run(tmp_path, replace(SMALL, ram_bytes=40), strategy=strategy)

@@ -29,7 +29,7 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
     with open_contest(windows, settings, rundir, progress) as contest:
         arch = published(settings.tails[0], *contest.shape)
         network = Candidate(arch, cost_scores(arch, settings), {"drawn": "published"})
-        if wrong := violations(network.scores, settings):
+        if wrong := violations(arch, network.scores, settings):
             raise SearchError(f"The published network {arch.describe()} exceeds the limits: {'; '.join(wrong)}.",
                               "Raise --macs, --ram or --latency; --board host has no limit of flash, --beta2 0 "
                               "switches that of RAM off.")

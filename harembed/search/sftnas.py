@@ -67,10 +67,11 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
                   for p in bilevel.proposals]
     fitting, rejected = sort_out(candidates, settings)
     if not fitting:
-        raise nothing_fits(rejected, "Raise --ram, --macs or --latency, or give the search more epochs with "
-                                     "--search-epochs.")
+        raise nothing_fits(rejected, "Raise --ram, --macs or --latency.")
     with open_contest(windows, settings, rundir, progress) as contest:
-        best = _run(contest, some_of_every_size(fitting, settings.candidates))
+        limited = settings.channels is not None and settings.channels < contest.shape[1]
+        best = _run(contest, some_of_every_size(fitting, settings.candidates),
+                    bilevel.net.input_gate.open() if limited else ())
         weights = next((p.weights for p in bilevel.proposals if p.id == best.id), None)
         return contest.result(best, rejected, bilevel.history, effort.supernet, weights)
 
@@ -99,7 +100,7 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
     split = Split(fold.x, fold.y, fold.x_val, torch.from_numpy(fold.y_val), fold.sensors)
     bilevel = Bilevel(net, split, settings.bilevel, settings.recipe, settings.seed,
                       settings.live_limit_bytes, settings.macs_target, settings.samples,
-                      lambda arch: not violations(cost_scores(arch, settings), settings))
+                      lambda arch: not violations(arch, cost_scores(arch, settings), settings), settings.channels)
     if rundir.has(CHECKPOINT):
         bilevel.restore(state_from_bytes(rundir.file(CHECKPOINT).read_bytes()))
     while bilevel.epoch < settings.bilevel.epochs:
@@ -110,12 +111,13 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
     return bilevel
 
 
-def _run(contest: Contest, fitting: list[Candidate]) -> Candidate:
+def _run(contest: Contest, fitting: list[Candidate], preferred: tuple[int, ...]) -> Candidate:
     """All, newcomers too, by a short training; entrants and generations of neighbours of the best by one or two full
-    ones; then the finals."""
+    ones; then the finals. Where channels are limited, most newcomers get those that the super-net preferred."""
     s = contest.settings
     rng = random.Random(derived_seed(s.seed, "newcomers"))
-    newcomers, _ = draw_fitting(rng, contest.shape, s, s.newcomers, {c.id for c in fitting}, {"drawn": "newcomer"})
+    newcomers, _ = draw_fitting(rng, contest.shape, s, s.newcomers, {c.id for c in fitting}, {"drawn": "newcomer"},
+                                preferred)
     everybody = [*fitting, *newcomers]
     field = contest.entrants(contest.screen(everybody))
     for generation, wanted, before, total in _generations(contest):
@@ -156,11 +158,11 @@ def _children(contest: Contest, field: list[Candidate], known: set[str], generat
     for _ in range(100 * s.children):  # most tries are repetitions or too large; a corner may have no neighbour
         parent = rng.choice(parents)
         assert isinstance(parent.architecture, Architecture)  # neither the super-net nor chance makes branches here
-        arch = vary(parent.architecture, rng, contest.shape[1])
+        arch = vary(parent.architecture, rng, contest.shape[1], s.channels)
         if arch is None or architecture_id(arch) in known:
             continue
         scores = cost_scores(arch, s)
-        if not violations(scores, s):
+        if not violations(arch, scores, s):
             known.add(architecture_id(arch))
             children.append(Candidate(arch, scores, {"generation": generation, "parent": parent.id}))
         if len(children) == wanted:
