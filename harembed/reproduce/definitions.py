@@ -37,6 +37,7 @@ class Row:
     name : as printed
     settings : of harembed.settings.RunSettings, without dataset, seed and what the budget says
     series : rows of one series are joined by a line where the table is drawn
+    against : key of the row whose score this one's is compared with
     """
 
     name: str
@@ -44,6 +45,7 @@ class Row:
     settings: Mapping[str, Any]
     until: Until
     series: str = ""
+    against: str = ""
 
     @property
     def key(self) -> str:
