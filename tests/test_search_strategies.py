@@ -191,6 +191,13 @@ def test_newcomers_are_those_of_earlier_versions():
     assert [c.architecture.describe() for c in found] == NEWCOMERS
 
 
+def test_newcomers_of_a_limited_search_mostly_have_the_channels_that_the_super_net_preferred():
+    found, _ = draw_fitting(random.Random(7), (32, 6, 3), replace(TINY, channels=2), 30, set(), {}, preferred=(1, 4))
+    channels = [c.architecture.channels for c in found]
+    assert len(channels) == 30 and max(map(len, channels)) == 2
+    assert 15 < channels.count((1, 4)) < 30 and len(set(channels)) > 5
+
+
 def test_a_front_over_all_costs_keeps_what_only_one_cost_speaks_for():
     def scored(f1: float, ram: float, flash: float, latency: float, macs: float) -> Candidate:
         arch = Architecture(32, (0,), "same", (TemporalConv(3, 2, int(macs)),), ConvTail(4), 3)

@@ -36,7 +36,7 @@ def draw(rng: random.Random, window: int, sensors: int, classes: int, tails: tup
     sensors : channels of the recording
     tails : kinds that are allowed, see SuperSpace
     channels : that it may use, at most; None for all
-    preferred : channels that most networks get which use as many as they may; none leaves them to chance, too
+    preferred : channels that those get which use as many as they may; without any these are left to chance, too
     """
     convs = _first_stage(rng, window)
     most = min(channels or sensors, sensors)

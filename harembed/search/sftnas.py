@@ -113,7 +113,12 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
 
 def _run(contest: Contest, fitting: list[Candidate], preferred: tuple[int, ...]) -> Candidate:
     """All, newcomers too, by a short training; entrants and generations of neighbours of the best by one or two full
-    ones; then the finals. Where channels are limited, most newcomers get those that the super-net preferred."""
+    ones; then the finals.
+
+    Where channels are limited, most newcomers get those that the super-net preferred. On DSADS (people 2 to 4, one
+    seed, 12 epochs) a small network had a macro F1 of 0.838 with its 15 and of 0.836 with all 45, on validation
+    people; with three random sets of 15 it had 0.784, 0.815 and 0.831.
+    """
     s = contest.settings
     rng = random.Random(derived_seed(s.seed, "newcomers"))
     newcomers, _ = draw_fitting(rng, contest.shape, s, s.newcomers, {c.id for c in fitting}, {"drawn": "newcomer"},
