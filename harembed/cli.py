@@ -115,6 +115,8 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it. Default: 0.")] = None,
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
+    channels: Annotated[int | None, typer.Option(help="Sensor channels at most, of sftnas, random and evolution. "
+                                                      "Default: no limit.")] = None,
     latency: Annotated[float | None, typer.Option(help="Milliseconds at most, estimated. Default: no limit.")] = None,
     beta1: Annotated[float | None, typer.Option(help="Weight of the complexity loss, of sftnas and pas. "
                                                      "Default: 0.3.")] = None,
@@ -159,7 +161,8 @@ def search(
 
     given: dict[str, Any] = {
         "board": board, "dataset": dataset, "seed": seed, "ram": ram, "macs": macs,
-        "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1, "beta2": beta2, "tail": tail,
+        "channels": channels, "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1,
+        "beta2": beta2, "tail": tail,
         "strategy": strategy, "backbone": backbone, "train_epochs": train_epochs, "search_epochs": search_epochs,
         "space": space, "filters": filters, "episodes": episodes, "price": price, "predictor": predictor,
         "predict_at": predict_at,

@@ -23,6 +23,7 @@ from harembed.space import Network, network_from_dict
 RANDOM_INPUTS = 200
 RANDOM_SEED = 2024
 PRUNING = ("autoslim", "pas")  # strategies that start from a published network
+CHOOSING = ("sftnas", "random", "evolution")  # strategies that choose sensor channels
 
 
 class SearchJob(Job):
@@ -104,3 +105,6 @@ class SearchJob(Job):
         if s.backbone is not None and s.strategy not in PRUNING:
             raise RunError(f"--backbone says what is pruned, and strategy {s.strategy} prunes nothing.",
                            f"Leave it out, or use --strategy {' or '.join(PRUNING)}.")
+        if s.channels is not None and s.strategy not in CHOOSING:
+            raise RunError(f"--channels limits which sensor channels are chosen, and strategy {s.strategy} takes all "
+                           "of them.", f"Leave it out, or use --strategy {' or '.join(CHOOSING)}.")

@@ -28,6 +28,7 @@ class RunSettings(BaseModel):
     ram: int | None = Field(None, gt=0, description="bytes of arena; default: the board's")
     macs: int = Field(200_000, gt=0, description="multiply-accumulates of one inference, at most")
     parameters: int | None = Field(None, gt=0, description="weights and biases, at most; default: no limit")
+    channels: int | None = Field(None, gt=0, description="sensor channels, at most; default: no limit")
     latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")
     beta1: float | None = Field(None, ge=0, description="weight of the complexity loss (eq. 10); default: 0.3")
     beta2: float = Field(1.0, ge=0, description="weight of the memory loss (eq. 10)")

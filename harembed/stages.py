@@ -113,7 +113,7 @@ def search_settings(job: SearchJob) -> SearchSettings:
         changes["epochs"] = s.search_epochs
     settings = SearchSettings(
         seed=s.seed, ram_bytes=job.ram_bytes, macs=s.macs, parameters=s.parameters,
-        flash_bytes=job.board.flash_bytes, latency_us=s.latency_us,
+        channels=s.channels, flash_bytes=job.board.flash_bytes, latency_us=s.latency_us,
         clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
         backbone=s.backbone or SearchSettings.backbone, graph=s.graph,

@@ -75,6 +75,8 @@ BAD_INPUT = {
     "negative budget": (lambda t: ["--macs", "-5"], ["macs"]),
     "unknown tail": (lambda t: ["--tail", "lstm"], ["tail", "tinyhar", "lstm"]),
     "unknown strategy": (lambda t: ["--strategy", "evoluton"], ["strategy", "evoluton", "'evolution'", "sftnas"]),
+    "channels where all are taken": (lambda t: ["--strategy", "dqn", "--channels", "3"],
+                                     ["strategy dqn takes all", "sftnas or random or evolution"]),
     "unknown space": (lambda t: ["--strategy", "dqn", "--space", "feedfoward"], ["space", "'feedforward'"]),
     "filters that are no numbers": (lambda t: ["--filters", "4,many"], ["filters", "many"]),
     "no filters at all": (lambda t: ["--filters", "4,0"], ["filters", "positive"]),

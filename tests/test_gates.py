@@ -28,6 +28,22 @@ def test_one_gate_always_stays_open():
     assert gate.open() == (1,)
 
 
+def test_where_their_number_is_given_the_order_of_gates_decides():
+    gate = ChannelGate(4, axis=1)
+    gate.most = 2
+    with torch.no_grad():
+        gate.v.copy_(torch.tensor([0.6, 0.9, 0.2, 0.8]))
+    assert gate.open() == (1, 3)
+    (gate(torch.ones(1, 4, 1, 1)) * torch.arange(4.0).view(1, 4, 1, 1)).sum().backward()
+    assert gate.v.grad.tolist() == [0.0, 1.0, 2.0, 3.0]
+    with torch.no_grad():
+        gate.v.copy_(torch.tensor([3.0, 4.0, -1.0, 3.5]))
+    gate.clamp()
+    assert gate.v.tolist() == pytest.approx([0.8, 1.0, 0.0, 0.9])
+    gate.v.data.fill_(0.1)  # below the threshold
+    assert len(gate.open()) == 2
+
+
 def test_clamp_holds_gates_in_range():
     gate = ChannelGate(3)
     with torch.no_grad():

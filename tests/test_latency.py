@@ -153,7 +153,7 @@ def test_a_search_keeps_to_a_latency(tmp_path):
         assert c.scores.latency_us.value == pytest.approx(predictor.latency_us(c.architecture))
         assert c.scores.latency_us.value <= limit
     slow = cost_scores(CHEAP, replace(limited, macs=10**9))
-    assert violations(slow, replace(limited, macs=10**9)) == [
+    assert violations(CHEAP, slow, replace(limited, macs=10**9)) == [
         f"{slow.latency_us.value:,.0f} us (limit 450, estimated)"]
 
 

@@ -17,9 +17,9 @@ from harembed.reproduce.definitions import Budget, Printed, Row, Table
 from harembed.reproduce.page import render as page
 from harembed.reproduce.page import write_pages
 from harembed.reproduce.readme import BEGIN, END, RESULTS, between_marks, render, write_readme
-from harembed.reproduce.results import Result, load, save
+from harembed.reproduce.results import Result, RowResult, load, save
 from harembed.reproduce.run import RESULT_FILE, Asked, _Pace, reproduce
-from harembed.reproduce.show import grid, print_result
+from harembed.reproduce.show import grid, notes, print_result
 from harembed.search import STRATEGIES
 from harembed.search.score import cost_scores, violations
 from harembed.search.settings import SearchSettings
@@ -85,8 +85,9 @@ def test_a_limit_of_parameters_is_one_of_the_search():
     arch = Architecture(32, (0,), "same", (TemporalConv(5, 2, 4),), ConvTail(4), 2)
     found = cost_scores(arch, SearchSettings())
     count = int(found.parameters.value)
-    assert violations(found, SearchSettings(parameters=count)) == []
-    assert violations(found, SearchSettings(parameters=count - 1)) == [f"{count} parameters (limit {count - 1})"]
+    assert violations(arch, found, SearchSettings(parameters=count)) == []
+    exceeded = violations(arch, found, SearchSettings(parameters=count - 1))
+    assert exceeded == [f"{count} parameters (limit {count - 1})"]
 
 
 @pytest.mark.parametrize("budget", ["paper", "desk"])
@@ -174,6 +175,24 @@ def test_several_seeds_have_a_mean_and_a_deviation(made):
     header, (cells,) = grid(made[2].model_copy(update={"rows": [row.model_copy(update={"runs": runs})]}), "macro_f1")
     assert cells[header.index("macro F1, float")] == "0.8200 ± 0.0283"
     assert "±" not in cells[header.index("parameters")]
+
+
+def test_rows_stand_against_others_by_seed(made):
+    """Seed 1 of the whole row is missing: only seed 0 can be compared."""
+    (row,) = made[2].rows
+
+    def scored(key: str, against: str, *f1: float) -> RowResult:
+        runs = [row.runs[0].model_copy(update={"seed": i, "macro_f1_int8": f, "sensors": "torso acc x"})
+                for i, f in enumerate(f1)]
+        return row.model_copy(update={"key": key, "against": against, "runs": runs, "settings": {"channels": 1}})
+
+    rows = [scored("all", "", 0.8), scored("few", "all", 0.795, 0.1), scored("fewer", "all", 0.779),
+            scored("none", "gone", 0.5)]
+    result = made[2].model_copy(update={"rows": rows})
+    header, cells = grid(result, "macro_f1")
+    assert [row[header.index("difference, points")] for row in cells] == ["", "-0.5", "-2.1", ""]
+    assert cells[1][header.index("which")] == "torso acc x | torso acc x"
+    assert any("-1.3 points on average, at most one point lower in 1 of 2 rows" in said for said in notes(result))
 
 
 def test_a_figure_is_drawn_in_the_page(made):

@@ -102,6 +102,26 @@ def test_result_stays_within_limits_and_its_weights_fit(whole):
     assert model(x).shape == (2, 3)
 
 
+def test_a_super_net_that_is_too_large_is_narrowed(tmp_path):
+    """Without a price on MACs nothing that it proposes by itself fits."""
+    small = replace(TINY, macs=800, samples=1, newcomers=0, generations=0,
+                    bilevel=replace(TINY.bilevel, beta1=(0.0,), gates_lr=0.0))
+    result = run(tmp_path, small)
+    assert {c.origin["drawn"] for c in result.candidates} == {"narrowed"}
+    assert all(c.scores.macs.value <= 800 for c in result.candidates)
+    assert all("MACs (limit 800)" in wrong for _, wrong in result.rejected)
+
+
+def test_a_limit_of_channels_holds_at_the_end_of_the_super_net_and_after_a_kill(tmp_path):
+    limited = replace(TINY, channels=1)
+    result = run(tmp_path / "whole", limited)
+    assert {len(c.architecture.channels) for c in result.candidates} == {1}
+    assert any("epoch" in c.origin for c in result.candidates)  # of the super-net
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", limited, kill_at=2)
+    assert run(tmp_path / "killed", limited).to_dict() == result.to_dict()
+
+
 def test_impossible_limits_are_named(tmp_path):
     with pytest.raises(SearchError, match=r"bytes of RAM \(limit 40\)"):
         run(tmp_path, replace(TINY, ram_bytes=40))

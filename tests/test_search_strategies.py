@@ -86,6 +86,13 @@ def test_children_have_the_filters_and_kernels_of_parents(tmp_path):
 
 
 @pytest.mark.parametrize("strategy", OTHERS)
+def test_a_limit_of_channels_is_kept(tmp_path, strategy):
+    result = run(tmp_path, replace(SMALL, channels=2), strategy=strategy)
+    assert {len(c.architecture.channels) for c in result.candidates} <= {1, 2}
+    assert len(result.candidates) == 15
+
+
+@pytest.mark.parametrize("strategy", OTHERS)
 def test_impossible_limits_are_named(tmp_path, strategy):
     with pytest.raises(SearchError, match=r"bytes of RAM \(limit 40\)"):
         run(tmp_path, replace(SMALL, ram_bytes=40), strategy=strategy)
@@ -182,6 +189,13 @@ def test_newcomers_are_those_of_earlier_versions():
     """sftnas with a seed gives the ledger that it always gave; what it draws does not depend on arithmetic."""
     found, _ = draw_fitting(random.Random(7), (32, 3, 3), TINY, 3, set(), {"drawn": "newcomer"})
     assert [c.architecture.describe() for c in found] == NEWCOMERS
+
+
+def test_newcomers_of_a_limited_search_mostly_have_the_channels_that_the_super_net_preferred():
+    found, _ = draw_fitting(random.Random(7), (32, 6, 3), replace(TINY, channels=2), 30, set(), {}, preferred=(1, 4))
+    channels = [c.architecture.channels for c in found]
+    assert len(channels) == 30 and max(map(len, channels)) == 2
+    assert 15 < channels.count((1, 4)) < 30 and len(set(channels)) > 5
 
 
 def test_a_front_over_all_costs_keeps_what_only_one_cost_speaks_for():

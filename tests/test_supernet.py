@@ -6,10 +6,11 @@ from torch import nn
 
 from harembed.cost.dims import dims_of
 from harembed.cost.live_sets import live_sets, peak_bytes
-from harembed.cost.macs import layer_macs
+from harembed.cost.macs import layer_macs, total_macs
 from harembed.models import build_model
 from harembed.models.supernet import SuperNet, SuperSpace
 from harembed.search.derive import derive_architecture, derive_weights
+from harembed.search.narrow import narrowed
 from harembed.space import TAILS
 
 
@@ -45,6 +46,23 @@ def test_derived_network_computes_what_the_supernet_computes(tail, seed):
     x = torch.randn(8, 1, 5, 50)
     with torch.no_grad():
         torch.testing.assert_close(model.eval()(x[:, :, list(arch.channels)]), net(x, choice), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("tail, seed", CASES[::5])
+def test_a_narrowed_net_keeps_the_limit_and_takes_the_lowest_gates(tail, seed):
+    net = shaken_net(tail, seed)
+    choice = net.draw(1.0, torch.Generator().manual_seed(seed))
+    whole = derive_architecture(net, choice)
+    limit = total_macs(dims_of(whole)) / 2
+    found = narrowed(net, choice, lambda arch: total_macs(dims_of(arch)) <= limit)
+    arch = derive_architecture(found, choice)
+    assert total_macs(dims_of(arch)) <= limit
+    build_model(arch).load_state_dict(derive_weights(found, choice))
+    v = net.input_gate.v
+    closed = set(whole.channels) - set(arch.channels)
+    assert all(v[out] <= v[kept] for out in closed for kept in arch.channels)
+    assert derive_architecture(net, choice) == whole  # the super-net itself is left as it was
+    assert narrowed(net, choice, lambda arch: False) is None
 
 
 @pytest.mark.parametrize("tail, seed", CASES)

@@ -21,6 +21,15 @@ STARTS = {
 }
 
 
+def test_a_walk_within_a_limit_of_channels_exchanges_them():
+    rng, arch, seen = random.Random(0), STARTS["conv"], set()
+    for _ in range(300):
+        arch = vary(arch, rng, sensors=6, channels=2) or arch
+        assert 1 <= len(arch.channels) <= 2
+        seen.add(arch.channels)
+    assert {c for channels in seen for c in channels} == set(range(6))
+
+
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
 def test_a_walk_stays_in_the_space_and_is_repeatable(start):
     def walk() -> list[Architecture]:

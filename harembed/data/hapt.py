@@ -23,8 +23,8 @@ CLASSES = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STAN
            "SIT_TO_STAND", "SIT_TO_LIE", "LIE_TO_SIT", "STAND_TO_LIE", "LIE_TO_STAND")
 # The official test people of UCI-HAR, whose recordings these are.
 TEST_SUBJECTS = ("02", "04", "09", "10", "12", "13", "18", "20", "24")
-CHANNELS = (*(Channel(f"acc_{axis}", "acc", "g", 1 / 8192) for axis in "xyz"),
-            *(Channel(f"gyro_{axis}", "gyro", "rad/s", 1 / 2048) for axis in "xyz"))
+CHANNELS = (*(Channel(f"acc_{axis}", "acc", "g", 1 / 8192, place="waist") for axis in "xyz"),
+            *(Channel(f"gyro_{axis}", "gyro", "rad/s", 1 / 2048, place="waist") for axis in "xyz"))
 EXPERIMENTS = 61
 
 _OUTER_NAME = "smartphone+based+recognition+of+human+activities+and+postural+transitions.zip"

@@ -31,12 +31,13 @@ SUBJECT_NUMBERS = range(1, 25)
 HEADER = ("", *(f"attitude.{a}" for a in ("roll", "pitch", "yaw")),
           *(f"{group}.{axis}" for group in ("gravity", "rotationRate", "userAcceleration") for axis in "xyz"))
 
-_GYRO = tuple(Channel(f"rotationRate.{axis}", "gyro", "rad/s", 1 / 1024) for axis in "xyz")
+_GYRO = tuple(Channel(f"rotationRate.{axis}", "gyro", "rad/s", 1 / 1024, place="pocket") for axis in "xyz")
 # The phone separates gravity by its own sensor fusion, which the firmware does not have.
 CHANNELS = (*_GYRO,
-            *(Channel(f"userAcceleration.{axis}", "body_acc", "g", 1 / 4096, on_device=False) for axis in "xyz"),
-            *(Channel(f"gravity.{axis}", "gravity", "g", 1 / 16384, on_device=False) for axis in "xyz"))
-RAW_CHANNELS = (*(Channel(f"totalAcceleration.{axis}", "acc", "g", 1 / 2048) for axis in "xyz"), *_GYRO)
+            *(Channel(f"userAcceleration.{axis}", "body_acc", "g", 1 / 4096, False, "pocket") for axis in "xyz"),
+            *(Channel(f"gravity.{axis}", "gravity", "g", 1 / 16384, False, "pocket") for axis in "xyz"))
+RAW_CHANNELS = (*(Channel(f"totalAcceleration.{axis}", "acc", "g", 1 / 2048, place="pocket") for axis in "xyz"),
+                *_GYRO)
 VARIANTS: dict[str | None, tuple[Channel, ...]] = {None: CHANNELS, "raw": RAW_CHANNELS}
 
 # The git id of the archive in the tree of the authors' repository: no SHA-256 is published.

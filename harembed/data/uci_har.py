@@ -29,9 +29,9 @@ CLASSES = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STAN
 # ±4 g and ±16 rad/s: the published signals stay within ±2.2 g and ±6 rad/s.
 _ACC_LSB, _GYRO_LSB = 1 / 8192, 1 / 2048
 CHANNELS = (
-    *(Channel(f"body_acc_{axis}", "body_acc", "g", _ACC_LSB, on_device=False) for axis in "xyz"),
-    *(Channel(f"body_gyro_{axis}", "gyro", "rad/s", _GYRO_LSB) for axis in "xyz"),
-    *(Channel(f"total_acc_{axis}", "acc", "g", _ACC_LSB) for axis in "xyz"),
+    *(Channel(f"body_acc_{axis}", "body_acc", "g", _ACC_LSB, False, "waist") for axis in "xyz"),
+    *(Channel(f"body_gyro_{axis}", "gyro", "rad/s", _GYRO_LSB, place="waist") for axis in "xyz"),
+    *(Channel(f"total_acc_{axis}", "acc", "g", _ACC_LSB, place="waist") for axis in "xyz"),
 )
 RAW_CHANNELS = (*CHANNELS[6:], *CHANNELS[3:6])
 VARIANTS: dict[str | None, tuple[Channel, ...]] = {None: CHANNELS, "raw": RAW_CHANNELS}

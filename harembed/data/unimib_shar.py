@@ -33,7 +33,7 @@ CLASSES = ("StandingUpFS", "StandingUpFL", "Walking", "Running", "GoingUpS", "Ju
            "SittingDown", "FallingForw", "FallingRight", "FallingBack", "HittingObstacle", "FallingWithPS",
            "FallingBackSC", "Syncope", "FallingLeft")
 TEST_SUBJECTS = tuple(f"{s:02d}" for s in range(25, 31))  # the last six of 30, fixed before anything was trained
-CHANNELS = tuple(Channel(f"acc_{axis}", "acc", "m/s2", 1 / 1024) for axis in "xyz")
+CHANNELS = tuple(Channel(f"acc_{axis}", "acc", "m/s2", 1 / 1024, place="pocket") for axis in "xyz")
 
 SOURCE = ArchiveSource(
     title="UniMiB-SHAR", names=("UniMiB-SHAR.zip", "UniMiB-SHAR"),

@@ -21,7 +21,7 @@ BLUE, ORANGE, GREEN, GREY, RED = "#2563eb", "#ea580c", "#059669", "#98a2b3", "#d
 _PALETTE = ("#2563eb", "#ea580c", "#059669", "#7c3aed", "#db2777", "#0891b2", "#ca8a04", "#475569")
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
@@ -50,7 +50,7 @@ def pareto(candidates: Sequence[dict[str, Any]], front: Sequence[str], chosen: s
     axes.set(xlabel="thousand MACs per inference", ylabel="macro F1 on validation subjects")
     axes.grid(color="#eaecf0", zorder=0)
     axes.legend(frameon=False, loc="best", fontsize=8)
-    return _svg(figure)
+    return svg(figure)
 
 
 def curves(series: dict[str, Sequence[float | None]], ylabel: str, xlabel: str = "epoch", log: bool = False) -> str:
@@ -67,7 +67,7 @@ def curves(series: dict[str, Sequence[float | None]], ylabel: str, xlabel: str =
     axes.grid(color="#eaecf0")
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    return svg(figure)
 
 
 def trade_off(series: Mapping[str, Sequence[tuple[float, float, str]]], xlabel: str, ylabel: str) -> str:
@@ -83,7 +83,7 @@ def trade_off(series: Mapping[str, Sequence[tuple[float, float, str]]], xlabel: 
     axes.grid(color="#eaecf0")
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    return svg(figure)
 
 
 def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
@@ -102,7 +102,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
     axes.set_yticks(range(n), classes)
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[:].set_visible(False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def memory(buffers: Sequence[dict[str, Any]], arena_bytes: int, nodes: Sequence[str]) -> str:
@@ -122,7 +122,7 @@ def memory(buffers: Sequence[dict[str, Any]], arena_bytes: int, nodes: Sequence[
     axes.set_ylim(0, arena_bytes * 1.08)
     axes.set_xticks(range(-1, len(nodes) + 1), ["load", *nodes, "read"], rotation=40, ha="right", fontsize=7)
     axes.set(ylabel="arena offset (bytes)")
-    return _svg(figure)
+    return svg(figure)
 
 
 def layer_bars(names: Sequence[str], values: Sequence[float], xlabel: str) -> str:
@@ -133,4 +133,4 @@ def layer_bars(names: Sequence[str], values: Sequence[float], xlabel: str) -> st
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
     axes.set(xlabel=xlabel)
-    return _svg(figure)
+    return svg(figure)

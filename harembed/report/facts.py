@@ -12,6 +12,8 @@ KEYS is the documentation; a test holds it against real reports. A report of `co
 LEARNED, which tell of recordings, training and search, are null there (and `model` is null in one of `search`).
 """
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import harembed
@@ -32,6 +34,8 @@ KEYS: dict[str, tuple[str, str]] = {
     "board": ("name, title and limits of the board", ""),
     "dataset": ("name, title, channels, classes, subjects, windows, citation, licence, notice", ""),
     "protocol": ("window and hop in samples, split in words, metric, whether it leaks", ""),
+    "sensors": ("by place on the body (empty where the data do not name it): place, and channels with name, kind, "
+                "axis and whether the network uses them", ""),
     "seeds": ("run: the seed that everything random was derived from (compile: the inputs of the proof)", ""),
     "settings": ("what the run was asked for", ""),
     "architecture": ("`text`, one line; of a search also the chosen network as plain data", ""),
@@ -84,7 +88,7 @@ KEYS: dict[str, tuple[str, str]] = {
 }
 
 
-LEARNED = ("dataset", "protocol", "macro_f1_float", "macro_f1_ptq", "macro_f1_int8", "macro_f1_validation",
+LEARNED = ("dataset", "protocol", "sensors", "macro_f1_float", "macro_f1_ptq", "macro_f1_int8", "macro_f1_validation",
            "accuracy_int8", "weighted_f1_int8", "scores", "candidates", "strategy", "epochs_trained",
            "search", "training")
 
@@ -123,6 +127,7 @@ def _learned(run: RunDir, scores: dict[str, Any]) -> dict[str, Any]:
         "model": None,
         "dataset": {k: v for k, v in data.items() if k != "protocol"},
         "protocol": data["protocol"],
+        "sensors": sensors(data["channels"], search["architecture"]["channels"]),
         "seeds": {"run": search["settings"]["seed"]},
         "settings": search["settings"],
         "macro_f1_float": test["float"]["macro_f1"],
@@ -138,6 +143,30 @@ def _learned(run: RunDir, scores: dict[str, Any]) -> dict[str, Any]:
         "search": {**{k: search[k] for k in ("chosen", "front", "curves")}, "pareto": search.get("pareto")},
         "training": training,
     }
+
+
+def sensors(channels: Sequence[dict[str, Any]], used: Sequence[int]) -> list[dict[str, Any]]:
+    """Channels by place, in the order of the recordings; see KEYS."""
+    places: dict[str, list[dict[str, Any]]] = {}
+    for i, c in enumerate(channels):
+        axis = re.search(r"[xyz](?= fused$|$)", c["name"], re.IGNORECASE)
+        places.setdefault(c.get("place", ""), []).append(
+            {"name": c["name"], "kind": c["kind"], "axis": axis[0].lower() if axis else "", "used": i in used})
+    return [{"place": place, "channels": found} for place, found in places.items()]
+
+
+def sensors_in_words(sensors: Sequence[dict[str, Any]]) -> str:
+    """Those that the network uses: 'torso acc xz mag y; left leg gyro x'."""
+    places = []
+    for s in sensors:
+        kinds: dict[str, list[str]] = {}
+        for c in s["channels"]:
+            if c["used"]:
+                kinds.setdefault(c["kind"], []).append(c["axis"])
+        words = [f"{kind} {''.join(axes)}".strip() for kind, axes in kinds.items()]
+        if words:
+            places.append(" ".join([s["place"], *words]))
+    return "; ".join(places).strip()
 
 
 def _firmware(run: RunDir, noise: dict[str, float]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import jinja2
 
 from harembed.report import charts
+from harembed.report.body import body, unknown_places
 from harembed.resources import resource_dir
 
 LONGEST_LABEL = 20  # characters, of a buffer
@@ -42,6 +43,7 @@ def _learned(facts: dict[str, Any]) -> dict[str, Any]:
 
     search = facts["search"]
     return {
+        **_body(facts["sensors"]),
         "arithmetics": ARITHMETICS, "classes": _classes(facts), "channels": _channels(facts),
         "candidates": sorted(facts["candidates"], key=lambda c: (-c["finalist"], -c["macro_f1"]))[:12],
         "confusion": Markup(charts.confusion(facts["scores"]["test"]["int8"]["confusion"],
@@ -53,6 +55,21 @@ def _learned(facts: dict[str, Any]) -> dict[str, Any]:
         "training": [{"svg": Markup(charts.curves(c["series"], c["ylabel"])), "caption": c["caption"]}
                      for c in facts["training"]["curves"]],
     }
+
+
+def _body(sensors: list[dict[str, Any]]) -> dict[str, Any]:
+    """The drawing of the sensor channels, or in words why there is none; and how many there are."""
+    from markupsafe import Markup
+
+    channels = [c for s in sensors for c in s["channels"]]
+    counts = {"channels_used": sum(c["used"] for c in channels), "channels_all": len(channels)}
+    unknown = unknown_places(sensors)
+    if not unknown:
+        return {**counts, "body": Markup(body(sensors)), "no_body": None}
+    named = ", ".join(place for place in unknown if place)
+    reason = (f"where {named} is on a body is not known" if named else "the recordings do not say where on the body "
+              "their channels were worn")
+    return {**counts, "body": None, "no_body": reason}
 
 
 def flash_commands(facts: dict[str, Any]) -> list[str]:

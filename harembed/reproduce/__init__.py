@@ -4,6 +4,7 @@ To add one: its definition, and a line here.
 """
 
 from harembed.errors import RunError, unknown_name
+from harembed.reproduce.channels import CHANNELS
 from harembed.reproduce.definitions import Table
 from harembed.reproduce.dqn_against_random import DQN_AGAINST_RANDOM
 from harembed.reproduce.pellatt import FIGURE_4, FIGURE_4_WATCH, TABLE_6, TABLE_6_WATCH
@@ -11,7 +12,8 @@ from harembed.reproduce.sftnas import TABLE_I, TABLE_II, TABLE_III
 from harembed.reproduce.sftnas_figure import FIGURE_5
 
 TABLES: dict[str, Table] = {table.name: table for table in (
-    TABLE_I, TABLE_II, TABLE_III, FIGURE_5, TABLE_6, FIGURE_4, TABLE_6_WATCH, FIGURE_4_WATCH, DQN_AGAINST_RANDOM)}
+    TABLE_I, TABLE_II, TABLE_III, FIGURE_5, TABLE_6, FIGURE_4, TABLE_6_WATCH, FIGURE_4_WATCH, DQN_AGAINST_RANDOM,
+    CHANNELS)}
 
 
 def find_table(name: str) -> Table:

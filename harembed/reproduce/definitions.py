@@ -42,6 +42,7 @@ class Row:
     settings : of harembed.settings.RunSettings, without dataset, seed and what the budget says
     series : rows of one series are joined by a line where the table is drawn
     effort : under which name budgets have it; by default that of its strategy
+    against : key of the row whose score this one's is compared with
     """
 
     name: str
@@ -54,6 +55,7 @@ class Row:
     def __post_init__(self) -> None:
         if not self.effort:
             object.__setattr__(self, "effort", str(self.settings["strategy"]))
+    against: str = ""
 
     @property
     def key(self) -> str:

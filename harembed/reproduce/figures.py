@@ -3,6 +3,7 @@
 from typing import Any
 
 from harembed.new_people import FILE as NEW_PEOPLE
+from harembed.report.facts import sensors, sensors_in_words
 from harembed.rundir import RunDir
 
 _INT8, _FLOAT, _REPORT = "scores.json", "float.json", "report.json"
@@ -28,6 +29,7 @@ def figures(run: RunDir, by_subject: bool) -> dict[str, Any]:
         "validation_f1": chosen["macro_f1"] if chosen["trainings"] > 1 else None,
         "macro_f1_int8": test["int8"]["macro_f1"] if "int8" in test else None,
         "new_people_f1": scored["macro_f1"] if by_subject else _new_people(run),
+        "sensors": sensors_in_words(sensors(run.read_json("data.json")["channels"], architecture["channels"])),
         "epochs_trained": search["epochs_trained"]["total"]}
     if run.has(_REPORT):
         report = run.read_json(_REPORT)

@@ -31,6 +31,7 @@ class Run(_Stored):
     network: str = Field(description="one line")
     filters: list[int] = Field(description="of the first stage, by layer")
     channels: int = Field(description="sensor channels that the network reads")
+    sensors: str | None = Field(None, description="these channels by place, in words")
     parameters: int = Field(description="weights and biases after batch-norm folding")
     macs: int = Field(description="multiply-accumulates of one inference")
     macro_f1: float = Field(description="test subjects, float, a fraction")
@@ -56,6 +57,7 @@ class RowResult(_Stored):
     key: str
     name: str = Field(description="as the paper prints it")
     series: str = ""
+    against: str = Field("", description="key of the row whose score this one's is compared with")
     settings: dict[str, Any] = Field(description="of the runs, without seed; what is not named is the default")
     printed: dict[str, float] = Field(description="the paper's figures: scores in per cent, mmacs in millions, hours "
                                       "of search")

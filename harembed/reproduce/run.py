@@ -213,7 +213,7 @@ class _Found:
 def _result(asked: Asked, found: _Found) -> Result:
     table, seeds = asked.table, list(range(asked.effort.seeds))
     rows = [RowResult(
-        key=row.key, name=row.name, series=row.series,
+        key=row.key, name=row.name, series=row.series, against=row.against,
         settings=asked.settings_of(row, 0).model_dump(
             mode="json", exclude_unset=True, exclude={"seed", "dataset", "predictor"}),
         printed={k: v for k, v in vars(row.printed).items() if v is not None},

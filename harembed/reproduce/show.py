@@ -1,6 +1,6 @@
 """A result as a table of text: on the terminal, and as Markdown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -65,11 +65,34 @@ def _filters(row: RowResult) -> str:
     return " ".join(map(str, row.runs[0].filters)) if row.series and row.runs else ""
 
 
+def _sensors(row: RowResult) -> str:
+    """Of each seed, where they were limited: all of many are no news."""
+    return " | ".join(run.sensors or "" for run in row.runs) if "channels" in row.settings else ""
+
+
+def _difference(rows: Sequence[RowResult]) -> Callable[[RowResult], str]:
+    """Mean score of a row less that of the row it stands against, in points."""
+    def cell(row: RowResult) -> str:
+        points = difference(row, rows)
+        return "" if points is None else f"{points:+.1f}"
+
+    return cell
+
+
+def difference(row: RowResult, rows: Sequence[RowResult]) -> float | None:
+    """In points of macro F1, int8, of the seeds that both have; None where there is nothing to compare."""
+    other = next((r for r in rows if r.key == row.against), None)
+    scores = {run.seed: run.macro_f1_int8 for run in other.runs} if other else {}
+    found = [100 * (run.macro_f1_int8 - before) for run in row.runs
+             if run.macro_f1_int8 is not None and (before := scores.get(run.seed)) is not None]
+    return mean_and_deviation(found)[0] if found else None
+
+
 def _note(row: RowResult) -> str:
     return "; ".join(f"seed {f.seed}: {f.error}" for f in row.failures)
 
 
-def columns(metric: str) -> tuple[Column, ...]:
+def columns(metric: str, rows: Sequence[RowResult]) -> tuple[Column, ...]:
     """All columns, for a table whose scores are of this metric ("macro_f1" or "weighted_f1")."""
     words = _SCORES[metric]
     return (
@@ -80,6 +103,7 @@ def columns(metric: str) -> tuple[Column, ...]:
             Column(f"{other}, float", _if_printed(key, _ours(attrgetter(key), ".4f"))))),
         Column("macro F1, validation", _ours(lambda r: r.validation_f1, ".4f")),
         Column("macro F1, int8", _ours(lambda r: r.macro_f1_int8, ".4f")),
+        Column("difference, points", _difference(rows)),
         Column("macro F1, new people", _ours(lambda r: r.new_people_f1, ".4f")),
         Column("parameters, paper", _paper("parameters", ",.0f")),
         Column("parameters", _ours(lambda r: r.parameters, ",.0f")),
@@ -92,6 +116,7 @@ def columns(metric: str) -> tuple[Column, ...]:
         Column("hours, all", _if_printed("hours", _ours(lambda r: r.seconds / 3600, ".2f"))),
         Column("filters by layer", _filters),
         Column("channels", _ours(lambda r: r.channels, ".3g")),
+        Column("which", _sensors),
         Column("seeds", _seeds),
         Column("", _note),
     )
@@ -103,7 +128,7 @@ def grid(result: Result, metric: str) -> tuple[list[str], list[list[str]]]:
         from harembed.reproduce.rankings import ranking_grid  # imports PyTorch, which takes seconds
 
         return ranking_grid(result)
-    kept = [(c, cells) for c in columns(metric) if any(cells := [c.cell(row) for row in result.rows])]
+    kept = [(c, cells) for c in columns(metric, result.rows) if any(cells := [c.cell(row) for row in result.rows])]
     header = ["row", *(c.title for c, _ in kept)]
     return header, [[row.name, *(cells[i] for _, cells in kept)] for i, row in enumerate(result.rows)]
 
@@ -121,8 +146,8 @@ def notes(result: Result) -> list[str]:
     else:
         said.append(f"Test windows were scored once, after every choice. New people: {result.new_people}.")
     if result.shortened:
-        said.append(f"Shortened against the paper's budget: {'; '.join(result.shortened)}.")
-    said += result.remarks
+        said.append(f"Shortened against budget paper: {'; '.join(result.shortened)}.")
+    said += [*_compared(result.rows), *result.remarks]
     if any(len(row.runs) > 1 for row in result.rows):
         said.append("± is the sample standard deviation over seeds.")
     return said + comparisons(result)
@@ -131,6 +156,16 @@ def notes(result: Result) -> list[str]:
 def _made(result: Result) -> bool:
     """Whether there is anything to show."""
     return result.assessment is not None or any(row.runs for row in result.rows)
+
+
+def _compared(rows: Sequence[RowResult]) -> list[str]:
+    """How the rows that stand against others came off, in a sentence."""
+    found = [points for row in rows if (points := difference(row, rows)) is not None]
+    if not found:
+        return []
+    near = sum(points >= -1 for points in found)
+    return [f"Differences are of macro F1, int8: {mean_and_deviation(found)[0]:+.1f} points on average, at most one "
+            f"point lower in {near} of {len(found)} rows."]
 
 
 def origin(result: Result) -> str:

@@ -158,6 +158,6 @@ class _End:
     def reached(self, arch: Architecture) -> bool:
         scores = cost_scores(arch, self.settings)
         self.macs = scores.macs.value
-        if self._first is None and not violations(scores, self.settings):
+        if self._first is None and not violations(arch, scores, self.settings):
             self._first = self.macs
         return self._first is not None and self.macs < LEAST * self._first

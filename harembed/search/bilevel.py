@@ -17,6 +17,7 @@ from harembed.models.supernet import Choice, SuperNet
 from harembed.nn.gumbel import temperature
 from harembed.search.candidate import architecture_id, derived_seed
 from harembed.search.derive import derive_architecture, derive_weights
+from harembed.search.narrow import narrowed
 from harembed.search.settings import BilevelSettings
 from harembed.space import Architecture
 from harembed.train.augment import Sensors, augment
@@ -56,10 +57,11 @@ class Bilevel:
 
     def __init__(self, net: SuperNet, split: Split, settings: BilevelSettings, recipe: Recipe, seed: int,
                  ram_bytes: float, macs: float, samples: int,
-                 within_limits: Callable[[Architecture], bool] = lambda arch: True) -> None:
+                 within_limits: Callable[[Architecture], bool] = lambda arch: True,
+                 channels: int | None = None) -> None:
         self.net, self.split, self.settings, self.recipe = net, split, settings, recipe
         self.seed, self.ram_bytes, self.macs, self.samples = seed, ram_bytes, macs, samples
-        self.within_limits = within_limits
+        self.within_limits, self.channels = within_limits, channels
         gates = [g.v for g in net.gates()]
         alpha = list(net.alpha)
         special = {id(p) for p in (*gates, *alpha)}
@@ -79,9 +81,22 @@ class Bilevel:
         warm = round(s.warm_up * s.epochs)
         return 0 if epoch < warm else 1 + (epoch - warm) * len(s.macs_rungs) // (s.epochs - warm)
 
+    def most_channels(self, rung: int) -> int:
+        """How many sensor channels are open where there is a limit: all in the warm-up, at each rung fewer by the
+        same share, at the last two as many as the limit says. Those with the lowest gates go.
+
+        Not in Zhou et al., where channels are a factor of the complexity loss (eq. 11) and nothing says how many
+        remain.
+        """
+        sensors = self.net.space.sensors
+        limit = min(self.channels or sensors, sensors)
+        falling = max(len(self.settings.macs_rungs) - 1, 1)  # two rungs keep the limit: networks of two sizes
+        return round(sensors * (limit / sensors) ** min(rung / falling, 1))
+
     def run_epoch(self) -> dict[str, float]:
         """Train one epoch; at the end of a rung, propose networks."""
         epoch, s, rung = self.epoch, self.settings, self.rung(self.epoch)
+        self.net.input_gate.most = self.most_channels(rung)
         tau = temperature(epoch, s.tau_initial, s.tau_decay, s.tau_floor)
         generator = torch.Generator().manual_seed(derived_seed(self.seed, "epoch", epoch))
         with torch.random.fork_rng(devices=[]):
@@ -150,20 +165,26 @@ class Bilevel:
     @torch.no_grad()
     def _propose(self, rung: int, generator: torch.Generator) -> None:
         """Note the most likely network, whether it is within the limits or not, and some others drawn from alpha
-        that are."""
+        that are. Where the last epoch has come and none is, the same are narrowed until they are."""
         known = {p.id for p in self.proposals}
         wanted = len(self.proposals) + 1 + self.samples
-        self._note(self.net.most_likely(), {"epoch": self.epoch, "rung": rung, "drawn": "most likely"}, known)
+        origin = {"epoch": self.epoch, "rung": rung}
+        self._note(self.net, self.net.most_likely(), {**origin, "drawn": "most likely"}, known)
         for _ in range(DRAWS_PER_SAMPLE * self.samples):
             if len(self.proposals) >= wanted:
                 break
             choice = self.net.draw(1.0, generator)
             if self.within_limits(derive_architecture(self.net, choice)):
-                self._note(choice, {"epoch": self.epoch, "rung": rung, "drawn": "sample"}, known)
+                self._note(self.net, choice, {**origin, "drawn": "sample"}, known)
+        if self.epoch == self.settings.epochs and not any(self.within_limits(p.architecture) for p in self.proposals):
+            choices = [self.net.most_likely(), *(self.net.draw(1.0, generator) for _ in range(self.samples))]
+            for choice in choices:
+                if (net := narrowed(self.net, choice, self.within_limits)) is not None:
+                    self._note(net, choice, {**origin, "drawn": "narrowed"}, known)
 
-    def _note(self, choice: Choice, origin: dict[str, Any], known: set[str]) -> None:
+    def _note(self, net: SuperNet, choice: Choice, origin: dict[str, Any], known: set[str]) -> None:
         """Keep a network as a proposal unless it is one already."""
-        proposal = Proposal(derive_architecture(self.net, choice), origin, derive_weights(self.net, choice))
+        proposal = Proposal(derive_architecture(net, choice), origin, derive_weights(net, choice))
         if proposal.id not in known:
             known.add(proposal.id)
             self.proposals.append(proposal)
@@ -178,6 +199,7 @@ class Bilevel:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.epoch = state["epoch"]
+        self.net.input_gate.most = self.most_channels(self.rung(self.epoch - 1))
         self.net.load_state_dict(state["net"])
         self.weights_optimizer.load_state_dict(state["weights"])
         self.alpha_optimizer.load_state_dict(state["alpha"])

@@ -119,7 +119,7 @@ class _Population:
         if child.id in self.known:
             return None
         self.known.add(child.id)
-        wrong = violations(child.scores, self.settings)
+        wrong = violations(arch, child.scores, self.settings)
         if wrong:
             self.rejected.append((child, "; ".join(wrong)))
             return None

@@ -26,7 +26,8 @@ from harembed.space import (
 HIDDEN = (8, 12, 16, 24)  # features of recurrent tails
 
 
-def draw(rng: random.Random, window: int, sensors: int, classes: int, tails: tuple[str, ...]) -> Architecture | None:
+def draw(rng: random.Random, window: int, sensors: int, classes: int, tails: tuple[str, ...],
+         channels: int | None = None, preferred: tuple[int, ...] = ()) -> Architecture | None:
     """A random network; None if a kernel does not fit the window.
 
     Parameters
@@ -34,10 +35,14 @@ def draw(rng: random.Random, window: int, sensors: int, classes: int, tails: tup
     window : samples
     sensors : channels of the recording
     tails : kinds that are allowed, see SuperSpace
+    channels : that it may use, at most; None for all
+    preferred : channels that those get which use as many as they may; without any these are left to chance, too
     """
     convs = _first_stage(rng, window)
-    kept = sensors if rng.random() < 0.6 else rng.randint((sensors + 1) // 2, sensors)
-    arch = Architecture(window, tuple(sorted(rng.sample(range(sensors), kept))), rng.choice(PADDINGS), convs,
+    most = min(channels or sensors, sensors)
+    whole = rng.random() < 0.6
+    used = sorted(rng.sample(range(sensors), most if whole else rng.randint((most + 1) // 2, most)))
+    arch = Architecture(window, preferred if whole and preferred else tuple(used), rng.choice(PADDINGS), convs,
                         _tail(rng, tails), classes)
     return arch if fits(arch) else None
 
@@ -46,7 +51,8 @@ TRIES = 200  # for each network that is wanted
 
 
 def draw_fitting(rng: random.Random, shape: tuple[int, int, int], settings: SearchSettings, wanted: int,
-                 known: set[str], origin: dict[str, Any]) -> tuple[list[Candidate], list[tuple[Candidate, str]]]:
+                 known: set[str], origin: dict[str, Any],
+                 preferred: tuple[int, ...] = ()) -> tuple[list[Candidate], list[tuple[Candidate, str]]]:
     """Random networks within the limits that are not known yet, and those that are not, with what they exceed.
 
     Parameters
@@ -54,17 +60,18 @@ def draw_fitting(rng: random.Random, shape: tuple[int, int, int], settings: Sear
     shape : (window in samples, sensor channels, classes)
     wanted : int    networks at most; there are fewer if the limits leave no more
     known : ids; those that are found are added
+    preferred : see draw
     """
     fitting: list[Candidate] = []
     rejected: dict[str, tuple[Candidate, str]] = {}
     for _ in range(TRIES * wanted):
         if len(fitting) >= wanted:
             break
-        arch = draw(rng, *shape, settings.tails)
+        arch = draw(rng, *shape, settings.tails, settings.channels, preferred)
         if arch is None:
             continue
         candidate = Candidate(arch, cost_scores(arch, settings), origin)
-        wrong = violations(candidate.scores, settings)
+        wrong = violations(arch, candidate.scores, settings)
         if wrong:
             rejected.setdefault(candidate.id, (candidate, "; ".join(wrong)))
         elif candidate.id not in known:

@@ -30,7 +30,7 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
     arch = _network(windows, settings)
     with open_contest(windows, settings, rundir, progress) as contest:
         network = Candidate(arch, cost_scores(arch, settings), {"drawn": "published"})
-        if wrong := violations(network.scores, settings):
+        if wrong := violations(arch, network.scores, settings):
             raise SearchError(f"The published network {arch.describe()} exceeds the limits: {'; '.join(wrong)}.",
                               "Raise --macs, --ram or --latency; --board host has no limit of flash, --beta2 0 "
                               "switches that of RAM off.")

@@ -69,12 +69,14 @@ def cost_scores(arch: Network, settings: SearchSettings) -> Scores:
     return replace(scores, latency_us=estimated(settings.predict_us(arch)))
 
 
-def violations(scores: Scores, settings: SearchSettings) -> list[str]:
+def violations(arch: Network, scores: Scores, settings: SearchSettings) -> list[str]:
     """Which limits are exceeded, in words with numbers; the latency of what is too large anyway is not asked for."""
     found = _too_large(scores, settings)
     limit, latency = settings.latency_us, scores.latency_us.value
     if limit is not None and latency > limit and not (found and settings.predict_us):
         found.append(f"{latency:,.0f} us (limit {limit:,.0f}, estimated)")
+    if settings.channels is not None and len(arch.channels) > settings.channels:
+        found.append(f"{len(arch.channels)} sensor channels (limit {settings.channels})")
     return found
 
 
@@ -83,7 +85,7 @@ def sort_out(candidates: Iterable[Candidate], settings: SearchSettings) -> tuple
     fitting: list[Candidate] = []
     rejected: Rejected = []
     for c in candidates:
-        if wrong := violations(c.scores, settings):
+        if wrong := violations(c.architecture, c.scores, settings):
             rejected.append((c, "; ".join(wrong)))
         else:
             fitting.append(c)

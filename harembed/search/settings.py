@@ -57,6 +57,7 @@ class SearchSettings:
     ram_bytes: int = 96_000  # of arena; L_Mem of eq. 13, less PLAN_SLACK_BYTES
     macs: int = 200_000  # multiply-accumulates of one inference
     parameters: int | None = None  # weights and biases; None is no limit
+    channels: int | None = None  # sensor channels; None is no limit
     flash_bytes: int | None = None  # constants of the network; None is no limit
     latency_us: float | None = None  # estimated; None is no limit
     predict_us: Callable[[Network], float] | None = None  # latency of a candidate; None: through macs

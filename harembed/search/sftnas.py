@@ -63,14 +63,18 @@ def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
     effort = Effort(settings, windows)
     effort.need(effort.sftnas_start)
     with open_contest(windows, settings, rundir, progress) as contest:
-        newcomers = _newcomers(contest)
-        screened = contest.begin_screening(newcomers)  # beside the super-net, which is trained in one process
+        limited = settings.channels is not None and settings.channels < contest.shape[1]
+        # Most newcomers with a limit of channels take those that the super-net prefers; others need not wait for it.
+        early = [] if limited else _newcomers(contest, set())
+        screened = contest.begin_screening(early)  # beside the super-net, which is trained in one process
         with one_thread():
             bilevel = train_supernet(windows, settings, rundir, progress)
-        proposed, rejected = _proposed(bilevel, settings, {c.id for c in newcomers})
+        proposed, rejected = _proposed(bilevel, settings, {c.id for c in early})
+        if limited:
+            proposed += _newcomers(contest, {c.id for c in proposed}, bilevel.net.input_gate.open())
         proposals = contest.begin_screening(proposed)
-        total = len(newcomers) + len(proposed)
-        best = _run(contest, [*screened(0, total), *proposals(len(newcomers), total)])
+        total = len(early) + len(proposed)
+        best = _run(contest, [*screened(0, total), *proposals(len(early), total)])
         weights = next((p.weights for p in bilevel.proposals if p.id == best.id), None)
         return contest.result(best, rejected, bilevel.history, effort.supernet, weights)
 
@@ -99,7 +103,7 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
     split = Split(fold.x, fold.y, fold.x_val, torch.from_numpy(fold.y_val), fold.sensors)
     bilevel = Bilevel(net, split, settings.bilevel, settings.recipe, settings.seed,
                       settings.live_limit_bytes, settings.macs_target, settings.samples,
-                      lambda arch: not violations(cost_scores(arch, settings), settings))
+                      lambda arch: not violations(arch, cost_scores(arch, settings), settings), settings.channels)
     if rundir.has(CHECKPOINT):
         bilevel.restore(state_from_bytes(rundir.file(CHECKPOINT).read_bytes()))
     while bilevel.epoch < settings.bilevel.epochs:
@@ -110,10 +114,15 @@ def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, p
     return bilevel
 
 
-def _newcomers(contest: Contest) -> list[Candidate]:
+def _newcomers(contest: Contest, known: set[str], preferred: tuple[int, ...] = ()) -> list[Candidate]:
+    """Drawn at random. Where channels are limited, most of them get those that the super-net preferred.
+
+    On DSADS (people 2 to 4, one seed, 12 epochs) a small network had a macro F1 of 0.838 with its 15 and of 0.836
+    with all 45, on validation people; with three random sets of 15 it had 0.784, 0.815 and 0.831.
+    """
     s = contest.settings
     rng = random.Random(derived_seed(s.seed, "newcomers"))
-    return draw_fitting(rng, contest.shape, s, s.newcomers, set(), {"drawn": "newcomer"})[0]
+    return draw_fitting(rng, contest.shape, s, s.newcomers, known, {"drawn": "newcomer"}, preferred)[0]
 
 
 def _proposed(bilevel: Bilevel, settings: SearchSettings, known: set[str]) -> tuple[list[Candidate], Rejected]:
@@ -175,11 +184,11 @@ def _children(contest: Contest, field: list[Candidate], known: set[str], generat
     for _ in range(100 * s.children):  # most tries are repetitions or too large; a corner may have no neighbour
         parent = rng.choice(parents)
         assert isinstance(parent.architecture, Architecture)  # neither the super-net nor chance makes branches here
-        arch = vary(parent.architecture, rng, contest.shape[1])
+        arch = vary(parent.architecture, rng, contest.shape[1], s.channels)
         if arch is None or architecture_id(arch) in known:
             continue
         scores = cost_scores(arch, s)
-        if not violations(scores, s):
+        if not violations(arch, scores, s):
             known.add(architecture_id(arch))
             children.append(Candidate(arch, scores, {"generation": generation, "parent": parent.id}))
         if len(children) == wanted:

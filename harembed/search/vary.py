@@ -7,27 +7,39 @@ another: every operator there shares weights with all others. Those small questi
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from harembed.space import Architecture, ConvTail, DeepConvLstmTail, TemporalConv, temporal_length
 
 KERNELS = (1, 3, 5, 7)
 LARGEST_FILTERS = 48
 MOST_LAYERS = 12
-Change = Callable[[Architecture, random.Random, int], Architecture | None]
 
 
-def vary(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+@dataclass(frozen=True)
+class SensorRange:
+    """Which sensor channels a network may have."""
+
+    count: int  # channels of the recording
+    most: int  # that a network may use
+
+
+Change = Callable[[Architecture, random.Random, SensorRange], Architecture | None]
+
+
+def vary(arch: Architecture, rng: random.Random, sensors: int, channels: int | None = None) -> Architecture | None:
     """One to three random changes; None if the result is no network (a kernel does not fit the window).
 
     Parameters
     ----------
     sensors : int    channels of the recording
+    channels : int   that a network may use, at most; None for all
     """
+    allowed = SensorRange(sensors, min(channels or sensors, sensors))
     changed: Architecture | None = arch
     for _ in range(rng.choice((1, 1, 2, 3))):
         assert changed is not None
-        changed = rng.choice(CHANGES)(changed, rng, sensors)
+        changed = rng.choice(CHANGES)(changed, rng, allowed)
         if changed is None or not fits(changed):
             return None
     return changed if changed != arch else None
@@ -54,36 +66,36 @@ def _put(convs: Sequence[TemporalConv], at: int, *new: TemporalConv) -> tuple[Te
     return (*convs[:at], *new, *convs[at + 1 :])
 
 
-def _change_kernel(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+def _change_kernel(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
     at = rng.randrange(len(arch.convs))
     return replace(arch, convs=_put(arch.convs, at, replace(arch.convs[at], kernel=rng.choice(KERNELS))))
 
 
-def _change_filters(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+def _change_filters(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
     at = rng.randrange(len(arch.convs))
     c = arch.convs[at]
     return replace(arch, convs=_put(arch.convs, at, replace(c, filters=_scaled(c.filters, rng))))
 
 
-def _add_layer(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+def _add_layer(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
     at = rng.randrange(len(arch.convs))
     c = arch.convs[at]
     new = TemporalConv(rng.choice(KERNELS), rng.choice((1, 2)), c.filters)
     return replace(arch, convs=_put(arch.convs, at, c, new))
 
 
-def _drop_layer(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+def _drop_layer(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
     return replace(arch, convs=_put(arch.convs, rng.randrange(len(arch.convs))))
 
 
-def _change_width(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+def _change_width(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
     """All filters of the first stage at once: half to one and a half of them."""
     factor = rng.choice((0.5, 0.7, 1.4))
     convs = tuple(replace(c, filters=min(max(round(c.filters * factor), 1), LARGEST_FILTERS)) for c in arch.convs)
     return replace(arch, convs=convs)
 
 
-def _trade_kernels(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+def _trade_kernels(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
     """One longer kernel for all layers, paid for with filters: about the same MACs."""
     kernel = rng.choice(KERNELS[1:])
     mean = sum(c.kernel for c in arch.convs) / len(arch.convs)
@@ -92,28 +104,30 @@ def _trade_kernels(arch: Architecture, rng: random.Random, sensors: int) -> Arch
     return replace(arch, convs=convs)
 
 
-def _change_padding(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+def _change_padding(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
     return replace(arch, padding="valid" if arch.padding == "same" else "same")
 
 
-def _change_sensors(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
-    """Add the channels that are missing one at a time, or take one away."""
-    missing = sorted(set(range(sensors)) - set(arch.channels))
+def _change_sensors(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
+    """Add the channels that are missing one at a time, in exchange for another where no more are allowed, or take one
+    away."""
+    missing = sorted(set(range(sensors.count)) - set(arch.channels))
     if missing and (len(arch.channels) == 1 or rng.random() < 0.7):
-        return replace(arch, channels=tuple(sorted((*arch.channels, rng.choice(missing)))))
+        gone = {rng.choice(arch.channels)} if len(arch.channels) >= sensors.most else set()
+        return replace(arch, channels=tuple(sorted({*arch.channels, rng.choice(missing)} - gone)))
     if len(arch.channels) == 1:
         return None
-    gone = rng.choice(arch.channels)
-    return replace(arch, channels=tuple(c for c in arch.channels if c != gone))
+    gone = {rng.choice(arch.channels)}
+    return replace(arch, channels=tuple(c for c in arch.channels if c not in gone))
 
 
-def _change_fusion(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+def _change_fusion(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
     if isinstance(arch.tail, ConvTail):
         return replace(arch, tail=replace(arch.tail, fusion=_scaled(arch.tail.fusion, rng)))
     return replace(arch, tail=replace(arch.tail, hidden=_scaled(arch.tail.hidden, rng)))
 
 
-def _change_tail_conv(arch: Architecture, rng: random.Random, sensors: int) -> Architecture | None:
+def _change_tail_conv(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
     """Add, drop, widen or lengthen a convolution behind the fusion; or add or drop an LSTM layer."""
     tail = arch.tail
     if isinstance(tail, DeepConvLstmTail):

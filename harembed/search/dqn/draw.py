@@ -60,7 +60,7 @@ def draw_within(rng: random.Random, windows: Windows, settings: SearchSettings,
     """
     found: dict[str, GraphArchitecture] = {}
     for _, arch in zip(range(TRIES * wanted), draws(rng, windows, settings), strict=False):
-        if not violations(cost_scores(arch, settings), settings):
+        if not violations(arch, cost_scores(arch, settings), settings):
             found.setdefault(architecture_id(arch), arch)
         if len(found) == wanted:
             return list(found.values())

@@ -96,7 +96,7 @@ class Judge:
         arch = network_of(graph, self.windows, self.settings)
         fresh = Candidate(arch, cost_scores(arch, self.settings), {"drawn": "dqn", "episode": number})
         if fresh.id not in self.candidates and fresh.id not in self.rejected:
-            wrong = violations(fresh.scores, self.settings)
+            wrong = violations(arch, fresh.scores, self.settings)
             if wrong:
                 self.rejected[fresh.id] = (fresh, "; ".join(wrong))
             else:
