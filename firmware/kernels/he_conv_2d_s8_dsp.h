@@ -117,7 +117,8 @@ HE_ALWAYS_INLINE void he_conv_widen(const he_geometry *g, const int8_t *input, h
     for (int32_t i = g->rows; i > 0; --i) {
         const int8_t *run = x;
         for (int32_t j = g->segments; j > 0; --j) {
-            tile = he_widen_four_runs(tile, run, d1, d2, d3, g->columns * g->input_c, g->joined);
+            tile = he_widen_four_runs(tile, run, d1, d2, d3, g->columns * g->input_c,
+                                      g->joined ? HE_JOINED : HE_PAIRS);
             run += segment_step;
         }
         x += row_step;

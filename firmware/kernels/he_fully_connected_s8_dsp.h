@@ -30,7 +30,7 @@ HE_ALWAYS_INLINE void he_fully_connected_s8_dsp_inline(const he_fully_connected_
     uint32_t *const row = (uint32_t *)(void *)scratch;
     row[p->dot.pairs - 1] = 0; /* the last of an even number may have no taps */
     for (int32_t left = p->rows; left > 0; --left) {
-        (void)he_widen_run(row, 1, input, p->input_c, layout == HE_WEIGHTS_JOINED);
+        (void)he_widen_run(row, 1, input, p->input_c, layout == HE_WEIGHTS_JOINED ? HE_JOINED : HE_PAIRS);
         he_row_s8(&p->dot, layout, row, output);
         input += p->input_c;
         output += p->dot.channels;

@@ -193,8 +193,8 @@ HE_ALWAYS_INLINE void he_lstm_s8_dsp_inline(const he_lstm_s8_dsp_params *p, int3
     const int8_t *state = output_state;
     (void)layout;
     for (int32_t left = p->time_steps; left > 0; --left) {
-        uint32_t *const behind = he_widen_run(row, 1, input, p->input_size, 1);
-        (void)he_widen_run(behind, 1, state, p->units, 1);
+        uint32_t *const behind = he_widen_run(row, 1, input, p->input_size, HE_JOINED);
+        (void)he_widen_run(behind, 1, state, p->units, HE_JOINED);
         he_lstm_gates(p, row, gates);
         he_lstm_update(p, gates, cell_state, output);
         state = output;

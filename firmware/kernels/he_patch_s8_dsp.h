@@ -34,21 +34,28 @@ typedef struct {
     int32_t zero_point;
 } he_geometry;
 
-/* Four bytes as two pairs. `joined` is a constant everywhere. */
-HE_ALWAYS_INLINE he_words he_widen_4(int32_t joined, uint32_t bytes)
+/* What a run becomes. */
+enum {
+    HE_PAIRS = 0,
+    HE_QUADS = 1, /* the same, but of what is left two pairs: he_join then makes the next of it */
+    HE_JOINED = 2
+};
+
+/* Four bytes as two pairs. Whether the form is HE_JOINED is known to the compiler everywhere. */
+HE_ALWAYS_INLINE he_words he_widen_4(int32_t form, uint32_t bytes)
 {
-    if (joined) {
+    if (form == HE_JOINED) {
         const uint32_t odd = he_sxtab16_ror8(0xFF81FF81U, bytes); /* -127 */
         return (he_words){odd, he_ssub16((bytes << 8) & 0xFF00FF00U, odd)};
     }
     return (he_words){he_sxtb16(bytes), he_sxtb16_ror8(bytes)};
 }
 
-/* One to three bytes as two pairs; without `joined` the second counts for three only. */
-HE_ALWAYS_INLINE he_words he_widen_rest(int32_t joined, int32_t rest, const int8_t *x)
+/* One to three bytes as two pairs; with HE_PAIRS the second counts for three only. */
+HE_ALWAYS_INLINE he_words he_widen_rest(int32_t form, int32_t rest, const int8_t *x)
 {
     const uint32_t even = rest == 1 ? (uint32_t)x[0] : he_pair(x[0], x[rest - 1]);
-    if (joined) {
+    if (form == HE_JOINED) {
         const uint32_t odd = rest == 3 ? (uint32_t)(x[1] - 127) & 0xFFFFU : 0U;
         return (he_words){odd, he_ssub16((even << 8) & 0xFF00FF00U, odd)};
     }
@@ -56,19 +63,19 @@ HE_ALWAYS_INLINE he_words he_widen_rest(int32_t joined, int32_t rest, const int8
 }
 
 /* Widen one run into every `step`-th word from `to` on; returns behind the last. */
-HE_ALWAYS_INLINE uint32_t *he_widen_run(uint32_t *to, int32_t step, const int8_t *x, int32_t run, int32_t joined)
+HE_ALWAYS_INLINE uint32_t *he_widen_run(uint32_t *to, int32_t step, const int8_t *x, int32_t run, int32_t form)
 {
     for (int32_t quads = run >> 2; quads > 0; --quads) {
-        const he_words w = he_widen_4(joined, he_next_4(&x));
+        const he_words w = he_widen_4(form, he_next_4(&x));
         to[0] = w.first;
         to[step] = w.second;
         to += 2 * step;
     }
     if (run & 3) {
-        const he_words w = he_widen_rest(joined, run & 3, x);
+        const he_words w = he_widen_rest(form, run & 3, x);
         to[0] = w.first;
         to += step;
-        if (joined || (run & 3) == 3) {
+        if (form != HE_PAIRS || (run & 3) == 3) {
             to[0] = w.second;
             to += step;
         }
@@ -78,12 +85,12 @@ HE_ALWAYS_INLINE uint32_t *he_widen_run(uint32_t *to, int32_t step, const int8_t
 
 /* The same for four positions at once: x, x + d1, x + d2, x + d3 into [pairs][4 positions]. */
 HE_ALWAYS_INLINE uint32_t *he_widen_four_runs(uint32_t *to, const int8_t *x, int32_t d1, int32_t d2, int32_t d3,
-                                              int32_t run, int32_t joined)
+                                              int32_t run, int32_t form)
 {
     for (int32_t quads = run >> 2; quads > 0; --quads) {
         const uint32_t b1 = he_load_4(x + d1), b2 = he_load_4(x + d2), b3 = he_load_4(x + d3);
-        const he_words w0 = he_widen_4(joined, he_next_4(&x)), w1 = he_widen_4(joined, b1),
-                       w2 = he_widen_4(joined, b2), w3 = he_widen_4(joined, b3);
+        const he_words w0 = he_widen_4(form, he_next_4(&x)), w1 = he_widen_4(form, b1),
+                       w2 = he_widen_4(form, b2), w3 = he_widen_4(form, b3);
         he_put_two(&to, w0.first, w1.first);
         he_put_two(&to, w2.first, w3.first);
         he_put_two(&to, w0.second, w1.second);
@@ -91,11 +98,11 @@ HE_ALWAYS_INLINE uint32_t *he_widen_four_runs(uint32_t *to, const int8_t *x, int
     }
     if (run & 3) {
         const int32_t rest = run & 3;
-        const he_words w0 = he_widen_rest(joined, rest, x), w1 = he_widen_rest(joined, rest, x + d1),
-                       w2 = he_widen_rest(joined, rest, x + d2), w3 = he_widen_rest(joined, rest, x + d3);
+        const he_words w0 = he_widen_rest(form, rest, x), w1 = he_widen_rest(form, rest, x + d1),
+                       w2 = he_widen_rest(form, rest, x + d2), w3 = he_widen_rest(form, rest, x + d3);
         he_put_two(&to, w0.first, w1.first);
         he_put_two(&to, w2.first, w3.first);
-        if (joined || rest == 3) {
+        if (form != HE_PAIRS || rest == 3) {
             he_put_two(&to, w0.second, w1.second);
             he_put_two(&to, w2.second, w3.second);
         }
@@ -125,9 +132,9 @@ void he_stage_run(int32_t zero_point, int32_t run, const int8_t *from, int32_t f
 
 /* `bytes` times the zero_point, a multiple of 4. */
 HE_ALWAYS_INLINE uint32_t *he_widen_nothing(uint32_t *to, int32_t step, int32_t zero_point, int32_t bytes,
-                                            int32_t joined)
+                                            int32_t form)
 {
-    const he_words w = he_widen_4(joined, ((uint32_t)zero_point & 0xFFU) * 0x01010101U);
+    const he_words w = he_widen_4(form, ((uint32_t)zero_point & 0xFFU) * 0x01010101U);
     for (; bytes > 0; bytes -= 4) {
         to[0] = w.first;
         to[step] = w.second;
@@ -155,8 +162,9 @@ HE_ALWAYS_INLINE void he_widen_paired(const he_geometry *g, const int8_t *input,
     }
 }
 
-HE_ALWAYS_INLINE void he_widen_runs(const he_geometry *g, const int8_t *input, int32_t top, int32_t left,
-                                    uint32_t *to, int32_t step, int8_t *stage)
+/* Returns behind the last. */
+HE_ALWAYS_INLINE uint32_t *he_widen_runs(const he_geometry *g, const int8_t *input, int32_t top, int32_t left,
+                                         uint32_t *to, int32_t step, int8_t *stage, int32_t form)
 {
     const int32_t c = g->input_c, run = g->columns * c;
     int32_t y = top;
@@ -169,17 +177,28 @@ HE_ALWAYS_INLINE void he_widen_runs(const he_geometry *g, const int8_t *input, i
             const int8_t *from = some ? input + (y * g->input_w + x + first) * c : input;
             const int32_t before = some ? first * c : 0, count = some ? (end - first) * c : 0;
             if (c % 4 == 0) { /* whole quads lie outside */
-                to = he_widen_nothing(to, step, g->zero_point, before, g->joined);
-                to = he_widen_run(to, step, from, count, g->joined);
-                to = he_widen_nothing(to, step, g->zero_point, run - before - count, g->joined);
+                to = he_widen_nothing(to, step, g->zero_point, before, form);
+                to = he_widen_run(to, step, from, count, form);
+                to = he_widen_nothing(to, step, g->zero_point, run - before - count, form);
                 continue;
             }
             if (count != run) {
                 he_stage_run(g->zero_point, run, from, before, count, stage);
                 from = stage;
             }
-            to = he_widen_run(to, step, from, run, g->joined);
+            to = he_widen_run(to, step, from, run, form);
         }
+    }
+    return to;
+}
+
+/* From HE_QUADS to HE_JOINED. */
+HE_ALWAYS_INLINE void he_join(uint32_t *at, const uint32_t *end, int32_t step)
+{
+    for (; at != end; at += 2 * step) {
+        const uint32_t odd = he_ssub16(at[step], 0x007F007FU);
+        at[step] = he_ssub16((at[0] << 8) & 0xFF00FF00U, odd);
+        at[0] = odd;
     }
 }
 
@@ -192,7 +211,7 @@ HE_ALWAYS_INLINE void he_widen_border_inline(const he_geometry *g, const int8_t 
     if (g->paired) {
         he_widen_paired(g, input, top, left, to, step);
     } else {
-        he_widen_runs(g, input, top, left, to, step, stage);
+        (void)he_widen_runs(g, input, top, left, to, step, stage, g->joined ? HE_JOINED : HE_PAIRS);
     }
 }
 

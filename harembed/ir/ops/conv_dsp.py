@@ -26,7 +26,7 @@ MISS_CYCLES = 5.0  # of a line of the cache
 # Of the direct-mapped cache of 8,192 bytes, what the code of a layer leaves to its weights, about.
 CACHE_FOR_WEIGHTS = 6656
 CACHE_LINE = 16
-LONG_ROUNDS = 4096  # a filter of that size is worth the flash of longer rounds in "balanced"
+LONG_ROUNDS = 8192  # a filter of that size is worth the flash of longer rounds in "balanced"
 
 
 @dataclass(frozen=True)
