@@ -3,7 +3,7 @@
 from typing import Any
 
 from harembed.cost.work_conv import dense_work
-from harembed.ir.ops.conv_dsp import CACHE_FOR_WEIGHTS, CACHE_LINE
+from harembed.ir.ops.conv_dsp import CACHE_LINE, missed_again
 
 Counted = tuple[str, dict[str, float]]
 
@@ -41,5 +41,5 @@ def gru_work(p: Any) -> Counted:
         for name, count in counts.items():
             key = f"{name}, {layout}"
             terms[key] = terms.get(key, 0.0) + p.time_steps * count
-    missed = min(lines, 2 * max(lines - CACHE_FOR_WEIGHTS / CACHE_LINE, 0.0))
+    missed = missed_again(lines * CACHE_LINE) / CACHE_LINE
     return "gru", {**terms, "weight lines": lines, "weight lines missed again": (p.time_steps - 1) * missed}

@@ -163,7 +163,7 @@ def _block(p: Any, dot: DotS8) -> int:
     return dot.channels if blocks == 1 else 2 * -(-dot.channels // (2 * blocks))
 
 
-def missed_again(nbytes: int) -> int:
+def missed_again(nbytes: float) -> float:
     """Bytes of a table that each pass over it misses, when it was read before, because of its own other bytes."""
     return min(nbytes, 2 * max(nbytes - CACHE_FOR_WEIGHTS, 0))
 
