@@ -130,7 +130,10 @@ def search(
                                                         "Default: 0.25.")] = None,
     train_epochs: TrainEpochsOption = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of the super-net of sftnas, and of each network "
-                                                           "that autoslim or pas prunes.")] = None,
+                                                           "that autoslim or pas prunes. Default: 32.")] = None,
+    search_windows: Annotated[int | None, typer.Option(help="Training windows that the search learns from, at most, "
+                                                            "evenly spread; the last training takes all. Default: "
+                                                            "3500.")] = None,
     space: Annotated[str | None, typer.Option(help="Of dqn: general, or feedforward (no branches).")] = None,
     filters: Annotated[str | None, typer.Option(help="Of dqn's convolutions. Default: 4,8,16,32.")] = None,
     episodes: Annotated[int | None, typer.Option(help="Of dqn, at most. Default: 20000.")] = None,
@@ -164,8 +167,8 @@ def search(
         "channels": channels, "latency_us": latency * 1e3 if latency is not None else None, "beta1": beta1,
         "beta2": beta2, "tail": tail,
         "strategy": strategy, "backbone": backbone, "train_epochs": train_epochs, "search_epochs": search_epochs,
-        "space": space, "filters": filters, "episodes": episodes, "price": price, "predictor": predictor,
-        "predict_at": predict_at,
+        "search_windows": search_windows, "space": space, "filters": filters, "episodes": episodes, "price": price,
+        "predictor": predictor, "predict_at": predict_at,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
         "executor": executor, "address": address, "processes": processes,

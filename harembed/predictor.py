@@ -67,7 +67,7 @@ def database(settings: RunSettings, folder: Path, networks: int, twice: int, epo
             tick(done, of, f"{done}/{of}: macro F1 {entry.target['macro_f1']:.3f}, "
                            f"{entry.architecture.features.describe()}")
 
-        found = build(job.dataset.train, asked, recipe, networks, twice, folder, told)
+        found = build(job.search_windows, asked, recipe, networks, twice, folder, told)
         tick(1, 1, f"{len(found)} trainings of {networks} networks, {epochs} epochs each")
     return found
 

@@ -20,6 +20,7 @@ from harembed.rundir import RunDir
 from harembed.settings import RunSettings
 from harembed.space import Network, network_from_dict
 
+SEARCH_WINDOWS = 3_500
 RANDOM_INPUTS = 200
 RANDOM_SEED = 2024
 PRUNING = ("autoslim", "pas")  # strategies that start from a published network
@@ -64,6 +65,11 @@ class SearchJob(Job):
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """(mean, std) of each raw channel in counts, from all training subjects."""
         return channel_statistics(self.dataset.train)
+
+    @cached_property
+    def search_windows(self) -> Windows:
+        """What the search learns from; the network that it chose is trained on all training windows."""
+        return self.dataset.train.thinned(self.settings.search_windows or SEARCH_WINDOWS)
 
     @property
     def parity_windows(self) -> Windows:

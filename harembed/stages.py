@@ -26,7 +26,7 @@ from harembed.search.candidate import Candidate, derived_seed, not_dominated, pa
 from harembed.search.effort import candidate_epochs
 from harembed.search.latency import LatencyPredictor
 from harembed.search.result import SearchResult
-from harembed.search.settings import DESK, SearchSettings
+from harembed.search.settings import SearchSettings, desk
 from harembed.search_job import SearchJob
 from harembed.space import Network
 from harembed.train import qat
@@ -87,14 +87,15 @@ def search_network(job: SearchJob, tick: Tick) -> str:
         tick(begin + share * done / of, 1.0, f"{part} {done}/{of}: {words}")
 
     settings = search_settings(job)
-    result = search(job.dataset.train, settings, job.run, told, s.strategy)
+    windows = job.search_windows
+    result = search(windows, settings, job.run, told, s.strategy)
     best = result.best
     # Only finalists were trained equally often on the same folds: only they can be compared.
     trials = len(best.scores.final_f1)
     finalists = [c for c in result.candidates if len(c.scores.final_f1) == trials]
     job.run.write_json("search.json", {
         "settings": {**s.model_dump(), "ram": job.ram_bytes}, "chosen": best.id,
-        "strategy": s.strategy, "epochs_trained": result.epochs_trained,
+        "strategy": s.strategy, "windows": len(windows), "epochs_trained": result.epochs_trained,
         "front": [c.id for c in pareto(finalists, lambda c: c.scores.macs.value)],
         "pareto": [c.id for c in not_dominated(finalists)], "curves": _search_curves(result),
         "candidates": [_candidate(c, trials, settings) for c in result.candidates],
@@ -109,15 +110,14 @@ def search_settings(job: SearchJob) -> SearchSettings:
     changes: dict[str, Any] = {"beta2": s.beta2}
     if s.beta1 is not None:
         changes["beta1"] = (s.beta1,)
-    if s.search_epochs is not None:
-        changes["epochs"] = s.search_epochs
+    bilevel = desk(s.search_epochs) if s.search_epochs else desk()
     settings = SearchSettings(
         seed=s.seed, ram_bytes=job.ram_bytes, macs=s.macs, parameters=s.parameters,
         channels=s.channels, flash_bytes=job.board.flash_bytes, latency_us=s.latency_us,
         clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
         backbone=s.backbone or SearchSettings.backbone, graph=s.graph,
-        bilevel=replace(DESK, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
+        bilevel=replace(bilevel, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
         final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
         executor=s.executor, address=s.address, processes=s.processes or SearchSettings.processes)
     return with_dqn(job, settings) if s.strategy == "dqn" or s.graph is not None else settings

@@ -142,3 +142,13 @@ def test_windows_of_other_types_are_refused() -> None:
         Windows(np.zeros((1, 2, 3)), np.zeros(1, np.int64), np.array(["p"]), np.array(["r"]))
     with pytest.raises(DataError, match="2 subjects"):
         Windows(np.zeros((1, 2, 3), np.int16), np.zeros(1, np.int64), np.array(["p", "q"]), np.array(["r"]))
+
+
+@pytest.mark.parametrize("most, kept", [
+    (12, list(range(12))), (20, list(range(12))),
+    (6, [0, 2, 4, 6, 8, 9, 11]),  # half of each group; of the three windows of q's class 1 two stay
+    (1, [0, 4, 8, 11]),  # no class of a person vanishes
+])
+def test_thinning_spreads_over_people_and_classes(most: int, kept: list[int]) -> None:
+    windows = _windows("ppppppppqqqq", [0] * 4 + [1] * 4 + [1, 1, 1] + [0])
+    assert np.array_equal(windows.thinned(most).raw, windows.raw[kept])

@@ -18,13 +18,13 @@ from harembed.search.bilevel import complexity_loss, memory_loss
 from harembed.search.candidate import Candidate, Figure, Ledger, Scores, pareto
 from harembed.search.derive import derive_architecture
 from harembed.search.select import choose, near_the_best
-from harembed.search.settings import DESK, SearchSettings
+from harembed.search.settings import SearchSettings, desk
 from harembed.search.sftnas import train_supernet
 from harembed.space import Architecture, ConvTail, TemporalConv
 from harembed.train.recipe import Recipe
 
 TINY = SearchSettings(
-    bilevel=replace(DESK, epochs=4, batch=16, macs_rungs=(1.0, 0.5)), recipe=Recipe(epochs=2, batch=16),
+    bilevel=replace(desk(), epochs=4, batch=16, macs_rungs=(1.0, 0.5)), recipe=Recipe(epochs=2, batch=16),
     final_recipe=Recipe(epochs=3, batch=16), final_repeats=2, processes=1,
     filters=(2, 4), candidates=4, samples=2, folds=3, entrants=3, finalists=2, generations=2, children=2, parents=2,
     macs=100_000)
@@ -129,7 +129,7 @@ def test_impossible_limits_are_named(tmp_path):
 
 def test_memory_loss_makes_the_network_fit(tmp_path):
     """At half of the peak of an unconstrained search the found network fits; with beta2 = 0 it does not."""
-    bilevel = replace(DESK, epochs=12, batch=16, beta1=(0.0,), alpha_lr=0.1, gates_lr=3e-2)
+    bilevel = replace(desk(), epochs=12, batch=16, beta1=(0.0,), alpha_lr=0.1, gates_lr=3e-2)
     free = replace(TINY, bilevel=bilevel, ram_bytes=10**9, filters=(4, 8), tails=("conv",))
 
     def peak(name, settings):

@@ -98,6 +98,19 @@ class Windows:
         """Keep the windows of a boolean mask [N], or those at an array of indices, in its order."""
         return Windows(self.raw[mask], self.y[mask], self.subject[mask], self.recording[mask])
 
+    def thinned(self, most: int) -> "Windows":
+        """About so many at most, evenly spread over the windows of each class of each person; at least one of each
+        stays. Windows that overlap their neighbours tell little new."""
+        if len(self) <= most:
+            return self
+        kept = []
+        for subject in self.subjects:
+            for label in np.unique(self.y):
+                of_both = np.flatnonzero((self.subject == subject) & (self.y == label))
+                wanted = -(-len(of_both) * most // len(self))
+                kept.append(of_both[np.arange(wanted) * len(of_both) // max(wanted, 1)])
+        return self.select(np.sort(np.concatenate(kept)))
+
     @staticmethod
     def concatenate(parts: "Sequence[Windows]") -> "Windows":
         """Join windows of one shape in the given order.

@@ -78,6 +78,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "strategy": ("of the search, by name; its settings are in `settings`", ""),
     "epochs_trained": ("by the search: total, super-net (its passes over windows in epochs of a candidate), "
                        "candidates; see harembed/search/effort.py", "counted"),
+    "search_windows": ("training windows that the search learnt from", "counted"),
     "search": ("curves, chosen candidate, Pareto fronts of the finalists: `front` over macro F1 and MACs, `pareto` "
                "over macro F1, RAM, flash, latency and MACs", ""),
     "training": ("curves by epoch of float, float branch and QAT", ""),
@@ -90,7 +91,7 @@ KEYS: dict[str, tuple[str, str]] = {
 
 LEARNED = ("dataset", "protocol", "sensors", "macro_f1_float", "macro_f1_ptq", "macro_f1_int8", "macro_f1_validation",
            "accuracy_int8", "weighted_f1_int8", "scores", "candidates", "strategy", "epochs_trained",
-           "search", "training")
+           "search_windows", "search", "training")
 
 
 def collect(run: RunDir) -> dict[str, Any]:
@@ -140,6 +141,7 @@ def _learned(run: RunDir, scores: dict[str, Any]) -> dict[str, Any]:
         "candidates": search["candidates"],
         "strategy": search["settings"]["strategy"],
         "epochs_trained": search.get("epochs_trained"),  # null in a run of an earlier version
+        "search_windows": search.get("windows"),  # as above
         "search": {**{k: search[k] for k in ("chosen", "front", "curves")}, "pareto": search.get("pareto")},
         "training": training,
     }

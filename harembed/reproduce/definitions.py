@@ -10,6 +10,7 @@ from harembed.errors import RunError, unknown_name
 Metric = Literal["macro_f1", "weighted_f1"]
 # How far a network goes: scored in float; fine-tuned to int8 and scored as integers; built and run on the simulator.
 Until = Literal["float", "int8", "firmware"]
+ALL_WINDOWS = 1_000_000_000  # search_windows of papers, whose searches learn from all that they have
 
 
 def key_of(name: str) -> str:

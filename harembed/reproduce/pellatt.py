@@ -10,12 +10,13 @@ those are no figures of the paper, and none of its figures stand beside them.
 from collections.abc import Mapping
 from typing import Any
 
-from harembed.reproduce.definitions import Budget, Database, Printed, Row, Table
+from harembed.reproduce.definitions import ALL_WINDOWS, Budget, Database, Printed, Row, Table
 
 PAPER = 'Pellatt & Roggen, "Early prediction"'
 # The paper's networks are sized for a host, without limits; the controller learns from weighted F1.
 _HOST: Mapping[str, Any] = {"board": "host", "beta2": 0.0, "macs": 10**9, "metric": "weighted_f1"}
-_PAPER_SPACE: Mapping[str, Any] = {"tail": "deepconvlstm", "hidden": 128, "filters": (32, 64, 128, 256)}
+_PAPER_SPACE: Mapping[str, Any] = {"tail": "deepconvlstm", "hidden": 128, "filters": (32, 64, 128, 256),
+                                   "search_windows": ALL_WINDOWS}
 _SMALL_SPACE: Mapping[str, Any] = {"tail": "deepconvlstm", "hidden": 16, "filters": (4, 8, 16, 32), "hop": 32}
 _PREDICTED, _RANDOM = "predicted", "random"  # efforts
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harembed.data.motionsense import TRIALS_HOP
-from harembed.reproduce.definitions import Budget, Printed, Row, Table, Until
+from harembed.reproduce.definitions import ALL_WINDOWS, Budget, Printed, Row, Table, Until
 
 PAPER = 'Zhou et al., "NAS Meets Pruning"'
 MODELS = {"DCL": "deepconvlstm", "Attend": "attend", "TinyHAR": "tinyhar"}
@@ -26,7 +26,7 @@ _UNLIMITED_MACS = 10**9  # an unpruned network is what it is
 
 # Sec. V-A: at most 200 epochs. The training of what a search found has as many in this project.
 _TRAINING = {"float_epochs": 200, "qat_epochs": 16}
-_SEARCH = {"search_epochs": 200, **_TRAINING}
+_SEARCH = {"search_epochs": 200, "search_windows": ALL_WINDOWS, **_TRAINING}
 _PRUNING = {**_SEARCH, "backbone": 1.0}
 PAPER_BUDGET = Budget(
     seeds=5, minutes={"published": 1, "sftnas": 1, "autoslim": 1, "pas": 1},
