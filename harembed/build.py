@@ -109,9 +109,9 @@ def build_firmware(
             raise BoardError(f"PlatformIO has no stock platform for {board.name}.", "Build without it.")
         require_network()
     found = find_toolchain(toolchain)
-    if outside and (stock or found.kind != "gcc"):
-        raise BuildError(f"{outside[0].title} is built by arm-none-eabi-gcc with its C library, not by "
-                         f"{'the stock platform' if stock else found.name}.",
+    if outside and (stock or not found.has_c_library()):
+        given = "the stock platform" if stock else found.name + (" alone" if found.kind == "gcc" else "")
+        raise BuildError(f"{outside[0].title} is built by arm-none-eabi-gcc with its C library, not by {given}.",
                          "Install the Debian packages gcc-arm-none-eabi, libnewlib-arm-none-eabi and "
                          "libstdc++-arm-none-eabi-newlib, and leave --toolchain out.")
     project = out_dir / "project"

@@ -23,6 +23,7 @@ from harembed.rundir import write_atomic
 ARM_GCC = "arm-none-eabi-gcc"
 TOOLCHAINS = ("gcc", "platformio", "zig")
 HOST_COMPILERS = ("gcc", "clang", "zig")
+_C_LIBRARIES = ("libc.a", "libstdc++.a")
 BUILD_TIMEOUT_S = 1200  # a stock platform is downloaded within it; any other build takes seconds
 
 
@@ -43,6 +44,12 @@ class Toolchain:
     def writes_call_graphs(self) -> bool:
         """Whether it knows harembed.stack_usage.CALL_GRAPH_FLAGS."""
         return self.kind == "gcc" and int(self.version.partition(".")[0] or 0) >= 10
+
+    def has_c_library(self) -> bool:
+        """Whether it is a gcc with the libraries of C and C++ beside it: Debian keeps them in packages apart."""
+        # Of a library that it does not have, gcc prints the bare name.
+        return self.kind == "gcc" and all(
+            Path(_output([*self.command, f"-print-file-name={name}"])).is_absolute() for name in _C_LIBRARIES)
 
 
 def _output(command: list[str]) -> str:

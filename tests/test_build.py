@@ -19,7 +19,7 @@ from harembed.errors import BoardError, BuildError
 from harembed.export.csource import generate
 from harembed.ir.ops.conv import Conv2D
 from harembed.resources import resource_dir
-from harembed.toolchain import find_host_compiler, find_toolchain
+from harembed.toolchain import Toolchain, find_host_compiler, find_toolchain
 
 HAS_ARM_GCC = shutil.which("arm-none-eabi-gcc") is not None
 HAS_QEMU = shutil.which("qemu-system-arm") is not None
@@ -266,6 +266,21 @@ def test_without_any_program_on_path_zig_compiles_and_doctor_says_so(monkeypatch
     assert found["cross compiler"].ok and "zig" in found["cross compiler"].found
     for name in ("toolchain gcc", "qemu-system-arm"):
         assert not found[name].ok and not found[name].required and "apt-get install" in found[name].fix
+
+
+@pytest.mark.parametrize("libraries, expected", [
+    (("libc.a", "libstdc++.a"), True), (("libc.a",), False), ((), False)])
+def test_gcc_without_the_libraries_of_its_other_packages_is_known(tmp_path, libraries, expected):
+    known = "|".join(f"-print-file-name={name}" for name in libraries) or "nothing"
+    program = tmp_path / "gcc"
+    program.write_text(f"""#!/bin/sh
+case $1 in
+    {known}) echo "/usr/lib/${{1#*=}}" ;;
+    *) echo "${{1#*=}}" ;;
+esac
+""")
+    program.chmod(0o755)
+    assert Toolchain("gcc", "gcc", (str(program),), "12.2.1").has_c_library() is expected
 
 
 def _connect(port):
