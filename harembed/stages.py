@@ -21,7 +21,7 @@ from harembed.new_people import FILE as NEW_PEOPLE
 from harembed.new_people import score_new_people, shares_people
 from harembed.nn.quant import Mode
 from harembed.progress import Tick
-from harembed.search import search
+from harembed.search import STRATEGIES, search
 from harembed.search.candidate import Candidate, derived_seed, not_dominated, pareto
 from harembed.search.effort import candidate_epochs
 from harembed.search.latency import LatencyPredictor
@@ -40,14 +40,6 @@ from harembed.wear import as_events, worn_otherwise
 NOISE_WINDOWS = 512
 # Shares of the last training's epochs: enough to tell a hopeless candidate, and to rank good ones.
 _SHORT, _FULL = 0.25, 0.5
-# The parts that a strategy reports, as (begin, share) of the whole search.
-_DRAWN_PARTS = {"scoring": (0.0, 0.55), "entrants": (0.55, 0.2), "finals": (0.75, 0.25)}
-_PRUNED_PARTS = {"super-net": (0.0, 0.5), "scoring": (0.5, 0.2), "entrants": (0.7, 0.1), "finals": (0.8, 0.2)}
-SEARCH_PARTS = {
-    "sftnas": {"super-net": (0.0, 0.15), "scoring": (0.15, 0.2), "entrants": (0.35, 0.2), "refining": (0.55, 0.2),
-               "finals": (0.75, 0.25)},
-    "random": _DRAWN_PARTS, "evolution": _DRAWN_PARTS, "dqn": _DRAWN_PARTS, "autoslim": _PRUNED_PARTS,
-    "pas": _PRUNED_PARTS, "published": {"scoring": (0.0, 1.0)}}
 
 
 def read_data(job: SearchJob, tick: Tick) -> str:
@@ -82,7 +74,7 @@ def search_network(job: SearchJob, tick: Tick) -> str:
     s = job.settings
 
     def told(part: str, done: int, of: int, figures: dict[str, Any]) -> None:
-        begin, share = SEARCH_PARTS[s.strategy][part]
+        begin, share = STRATEGIES[s.strategy].parts[part]
         words = ", ".join(f"{k} {v:,.4g}" for k, v in figures.items() if k in ("train_loss", "macro_f1", "macs"))
         tick(begin + share * done / of, 1.0, f"{part} {done}/{of}: {words}")
 

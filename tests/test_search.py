@@ -13,7 +13,7 @@ from harembed.data.recording import Windows
 from harembed.errors import RunError, SearchError
 from harembed.models import build_model
 from harembed.rundir import RunDir
-from harembed.search import search
+from harembed.search import STRATEGIES, search
 from harembed.search.bilevel import complexity_loss, memory_loss
 from harembed.search.candidate import Candidate, Figure, Ledger, Scores, pareto
 from harembed.search.derive import derive_architecture
@@ -61,6 +61,7 @@ def run(path, settings=TINY, kill_at: int | None = None, strategy: str = "sftnas
         if count == kill_at:
             raise Killed
         count += 1
+        assert stage in STRATEGIES[strategy].parts and done <= of
 
     return search(toy_windows(), settings, RunDir(path), progress, strategy)
 

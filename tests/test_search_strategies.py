@@ -20,7 +20,6 @@ from harembed.search.encoding import Choice, Encoding
 from harembed.search.newcomers import draw, draw_fitting
 from harembed.settings import RunSettings
 from harembed.space import TAILS, Architecture, ConvTail, TemporalConv, TinyHarTail
-from harembed.stages import SEARCH_PARTS
 
 OTHERS = ["random", "evolution"]
 # Room for 15 short trainings beside the judging, so that evolution breeds generations.
@@ -129,7 +128,6 @@ def test_without_a_budget_the_others_may_train_as_much_as_sftnas():
 
 def test_settings_and_progress_name_the_strategies_that_exist():
     assert get_args(RunSettings.model_fields["strategy"].annotation) == tuple(STRATEGIES)
-    assert tuple(SEARCH_PARTS) == tuple(STRATEGIES)
     assert get_args(get_args(RunSettings.model_fields["tail"].annotation)[0]) == tuple(TAILS)
 
 
