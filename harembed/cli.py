@@ -1,6 +1,7 @@
 """The command line: one verb, one function of the pipeline. Errors are printed and exit codes set only here."""
 
 import os
+import signal
 import sys
 import traceback
 from enum import StrEnum
@@ -17,6 +18,8 @@ from harembed.errors import HarembedError
 if TYPE_CHECKING:  # numpy would slow down --help
     from harembed.backends import BackendName
     from harembed.ir.ops.base import Goal
+
+_TERMINATED = 128 + signal.SIGTERM  # as shells count it
 
 app = typer.Typer(
     name="harembed", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
@@ -449,7 +452,9 @@ def doctor(data_root: RootOption = None) -> None:
 
 
 def main() -> None:
-    """Entry point: expected errors in two lines and exit code 2, Ctrl-C as 130, bugs with their traceback."""
+    """Entry point: expected errors in two lines and exit code 2, Ctrl-C as 130, SIGTERM as 143, bugs with their
+    traceback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # processes that train end tidily, too
     # Decided before parsing, so that an error while parsing is covered too.
     debug = "--debug" in sys.argv
     try:
@@ -463,13 +468,14 @@ def main() -> None:
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as e:
         # Typer turns Ctrl-C into exit code 130 by itself.
-        if isinstance(e, KeyboardInterrupt) or e.code == 130:
+        code = 130 if isinstance(e, KeyboardInterrupt) else e.code
+        if isinstance(code, int) and code in (130, _TERMINATED):
             errors.print("\ninterrupted: finished stages are kept; the same command goes on where it stopped.",
                          soft_wrap=True)
             # Not sys.exit: where Ctrl-C met an import half-way in C, Python would end by the signal, or abort.
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(130)
+            os._exit(code)
         raise
 
 

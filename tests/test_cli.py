@@ -122,7 +122,8 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
         run.claim("seed = 2\n")
 
 
-def test_ctrl_c_ends_with_130_and_no_partial_file(tmp_path):
+@pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_with_its_code_and_no_partial_file(tmp_path, sent, code):
     out = tmp_path / "out"
     process = subprocess.Popen([sys.executable, "-m", "harembed.cli", "search", "--out", str(out)],
                                stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
@@ -131,9 +132,9 @@ def test_ctrl_c_ends_with_130_and_no_partial_file(tmp_path):
     deadline = time.monotonic() + 60
     while not (out / "data.json").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, text = process.communicate(timeout=60)
-    assert process.returncode == 130, text
+    assert process.returncode == code, text
     assert "Traceback" not in text
     assert "goes on where it stopped" in text
     assert not [p for p in out.rglob("*") if p.name.endswith(".tmp")]

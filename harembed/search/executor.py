@@ -7,13 +7,16 @@ A process that is lost (killed, or out of memory) costs the time of what it had 
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +27,7 @@ from harembed.train.one_thread import one_thread
 Task = tuple[Any, ...]
 Map = Callable[[Sequence[Task]], Iterator[Any]]
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RETRIES = 3  # of a task whose process is lost; then the task itself is to blame
 
 _state: Any = None  # of a worker: what its setup returned
@@ -57,31 +61,45 @@ def workers(count: int, setup: Callable[..., Any], arguments: tuple[Any, ...], w
             state = setup(*arguments)
             yield lambda tasks: (work(state, *task) for task in tasks)
     else:
-        with _Processes(count, setup, arguments, work) as processes:
-            yield processes.map
+        with tempfile.TemporaryDirectory(prefix="harembed-") as folder:
+            given = Path(folder) / "given.pickle"
+            given.write_bytes(pickle.dumps((setup, arguments, work), pickle.HIGHEST_PROTOCOL))
+            with _Processes(count, given) as processes:
+                yield processes.map
 
 
 class _Processes:
-    """A pool that is started anew when one of its processes is lost."""
+    """A pool that is started anew when one of its processes is lost.
 
-    def __init__(self, count: int, setup: Callable[..., Any], arguments: tuple[Any, ...],
-                 work: Callable[..., Any]) -> None:
+    Parameters
+    ----------
+    given : file with (setup, arguments, work) as pickle wrote them. Megabytes handed over with the start would hold
+        this process up until the new one has loaded PyTorch and reads them, and a signal meanwhile would leave that
+        with half of them.
+    """
+
+    def __init__(self, count: int, given: Path) -> None:
         self._context = multiprocessing.get_context("spawn")
         # Nothing is ever sent. A worker reads the end of it when this process closes it, or is killed.
         self._end, self._held = self._context.Pipe(duplex=False)
-        self._count, self._initial = count, (setup, arguments, work, self._end)
+        self._count, self._given = count, given
 
     def __enter__(self) -> "_Processes":
         self._pool = self._start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._held.close()
+        if kind is not None:  # those that are still loading do not know yet that they are not needed any more
+            for process in multiprocessing.active_children():
+                process.kill()
         self._pool.shutdown(cancel_futures=True)
         self._end.close()
 
     def map(self, tasks: Sequence[Task]) -> Iterator[Any]:
-        return self._in_order(tasks, [self._pool.submit(_run, task) for task in tasks])
+        with _signals_wait():  # the pool starts its processes when it is given work
+            futures = [self._pool.submit(_run, task) for task in tasks]
+        return self._in_order(tasks, futures)
 
     def _in_order(self, tasks: Sequence[Task], futures: list[Future[Any]]) -> Iterator[Any]:
         lost = 0
@@ -104,21 +122,39 @@ class _Processes:
         """Start processes again, for all that had not finished."""
         self._pool.shutdown()
         self._pool = self._start()
-        for number, future in enumerate(futures):
-            if future.cancelled() or isinstance(future.exception(), BrokenProcessPool):
-                futures[number] = self._pool.submit(_run, tasks[number])
+        with _signals_wait():
+            for number, future in enumerate(futures):
+                if future.cancelled() or isinstance(future.exception(), BrokenProcessPool):
+                    futures[number] = self._pool.submit(_run, tasks[number])
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._count, self._context, _start, self._initial)
+        with _signals_wait():
+            return ProcessPoolExecutor(self._count, self._context, _start, (self._given, self._end))
 
 
-def _start(setup: Callable[..., Any], arguments: tuple[Any, ...], work: Callable[..., Any], end: Connection) -> None:
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Ctrl-C and SIGTERM come after this: a process that is half started would complain, and nobody could end it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(given: Path, end: Connection) -> None:
     """Prepare a worker: Ctrl-C is for the parent, and if that is killed the worker ends by itself."""
     global _state, _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # inherited from _signals_wait()
     threading.Thread(target=_end_with, args=(end,), daemon=True).start()
     torch.set_num_threads(1)
-    _state, _work = setup(*arguments), work
+    setup, arguments, _work = pickle.loads(given.read_bytes())
+    _state = setup(*arguments)
 
 
 def _end_with(parent: Connection) -> None:
