@@ -106,7 +106,7 @@ _CONV: Mapping[str, Any] = {"tail": "conv"}
 _WATCH: Mapping[str, Any] = {
     "subject": "watch, no figure of the paper", "dataset": "watch", "archive": "the package seglearn",
     "metric": "macro_f1", "by_subject": True}
-WATCH_DATABASE = Database(500, 100, 40, (5, 10, 25), _CONV, 45)
+WATCH_DATABASE = Database(1_000, 200, 40, (5, 10, 25), _CONV, 75)
 FULL_WATCH_DATABASE = Database(5_000, 500, 40, (5, 10, 25), _CONV, 1)
 _NOT_THE_PAPERS = ("Other recordings, another tail and a smaller space (4 to 32 filters) than the paper's: its "
                    "figures are no measure for these.")
