@@ -48,8 +48,9 @@ LIBRARIES: dict[str, Library] = {
                         "4ab83cc3cc98fb85ed6dafb55e8ca02f1628dcae"),
     "tflm": Library("TFLite Micro", "HAREMBED_TFLM", "tensorflow/lite/micro/micro_interpreter.h",
                     "tensorflow/tflite-micro", "90b983c2b3f1480642e040bbd2ddb37b998f3424"),
-    # The revisions of these three are those that TFLite Micro's makefile names.
-    "flatbuffers": Library("FlatBuffers", "", "include/flatbuffers/flatbuffers.h", "google/flatbuffers", "v25.9.23",
+    # The revisions of these three are those that TFLite Micro's makefile names, FlatBuffers' as v25.9.23.
+    "flatbuffers": Library("FlatBuffers", "", "include/flatbuffers/flatbuffers.h", "google/flatbuffers",
+                           "187240970746d00bbd26b0f5873ed54d2477f9f3",
                            ("tflm", f"{_TFLM_DOWNLOADS}/flatbuffers")),
     "gemmlowp": Library("gemmlowp", "", "fixedpoint/fixedpoint.h", "google/gemmlowp",
                         "719139ce755a0f31cbf1c37f7f98adcc7fc9f425", ("tflm", f"{_TFLM_DOWNLOADS}/gemmlowp")),
