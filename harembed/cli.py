@@ -78,6 +78,8 @@ OnOption = Annotated[Target | None, typer.Option("--on", help="A simulator or th
 TrainEpochsOption = Annotated[int | None, typer.Option(help="Epochs that a search may train in all, to compare "
                                                             "strategies at equal effort. Default: as many as sftnas "
                                                             "takes.")]
+DeviceOption = Annotated[str | None, typer.Option(help="Of all trainings: cpu, cuda, or auto, which is a GPU where "
+                                                       "there is one. Default: auto.")]
 ExecutorOption = Annotated[str | None, typer.Option(help="What trains candidates, with the same result. local: "
                                                          "processes of this machine. ray: workers of Ray, on one "
                                                          "machine or many. Default: local.")]
@@ -151,6 +153,7 @@ def search(
     hop: Annotated[int | None, typer.Option(help="Samples between windows. Default: the dataset's.")] = None,
     split: Annotated[str | None, typer.Option(help="Another split; loso=SUBJECT leaves one person out.")] = None,
     optimize: OptimizeOption = None,
+    device: DeviceOption = None,
     executor: ExecutorOption = None,
     address: AddressOption = None,
     processes: ProcessesOption = None,
@@ -174,7 +177,7 @@ def search(
         "predictor": predictor, "predict_at": predict_at,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
-        "executor": executor, "address": address, "processes": processes,
+        "device": device, "executor": executor, "address": address, "processes": processes,
     }
     asked = load_settings(settings, given)
     pipeline.search(asked, out or pipeline.default_folder(asked.dataset, asked.board), data_root, console, toolchain)
@@ -194,6 +197,7 @@ def sweep(
     ram: Annotated[int | None, typer.Option(help="Bytes of arena at most. Default: the board's budget.")] = None,
     macs: Annotated[int | None, typer.Option(help="Multiply-accumulates at most. Default: 200000.")] = None,
     train_epochs: TrainEpochsOption = None,
+    device: DeviceOption = None,
     executor: ExecutorOption = None,
     address: AddressOption = None,
     processes: ProcessesOption = None,
@@ -213,7 +217,7 @@ def sweep(
                            sweeps.numbers(beta1, float, "--beta1") if beta1 else [],
                            sweeps.numbers(seeds, int, "--seeds"))
     given = {"board": board, "dataset": dataset, "ram": ram, "macs": macs, "train_epochs": train_epochs,
-             "executor": executor, "address": address, "processes": processes}
+             "device": device, "executor": executor, "address": address, "processes": processes}
     folder = out or pipeline.default_folder(f"sweep-{load_settings(settings, given).dataset}", board)
     found = sweeps.sweep(wanted, settings, given, folder, data_root, console, toolchain)
     sweeps.print_sweep(found, folder, console)

@@ -1,6 +1,6 @@
 """A run's firmware on a device: connect, validate, bench, profile."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +42,25 @@ def connect(job: Job, simulator: str | None = None, port: str | None = None, cou
     HarnessError    nothing answers, or it runs another model
     """
     if port is not None:
-        device = harness.connect(job.board, port=port)
-    else:
-        name = simulator or harness.default_simulator(job.board)
-        board, firmware = _firmware(job, name, dsp_emulation)
-        device = harness.connect(board, firmware, simulator=name, count=count)
+        return _expected(job, harness.connect(job.board, port=port))
+    return open_device(job, firmware(job, simulator or harness.default_simulator(job.board), dsp_emulation), count)
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """Something to start, that is built."""
+
+    simulator: str
+    board: Board
+    path: Path
+
+
+def open_device(job: Job, started: Firmware, count: str = "nothing") -> Device:
+    """Start it; see connect()."""
+    return _expected(job, harness.connect(started.board, started.path, simulator=started.simulator, count=count))
+
+
+def _expected(job: Job, device: Device) -> Device:
     try:
         device.expect(model_id=job.graph.id())
     except BaseException:
@@ -55,14 +69,17 @@ def connect(job: Job, simulator: str | None = None, port: str | None = None, cou
     return device
 
 
-def _firmware(job: Job, simulator: str, dsp_emulation: bool) -> tuple[Board, Path]:
+def firmware(job: Job, simulator: str, dsp_emulation: bool = False) -> Firmware:
+    """What a simulator starts; built, unless the stage Build made it."""
     if simulator == "host":
         folder = job.run.file("build/host_dsp" if dsp_emulation else "build/host")
-        return load_board("host"), host_program(job.graph, job.backend, folder, job.optimize, dsp_emulation)
+        program = host_program(job.graph, job.backend, folder, job.optimize, dsp_emulation)
+        return Firmware(simulator, load_board("host"), program)
     if simulator == "qemu":
         board, folder = load_board(QEMU_BOARD), job.run.file("build/qemu")
-        return board, build_backend(job.graph, job.backend, board, folder, job.toolchain, job.optimize).image.elf
-    return job.board, image(job)
+        built = build_backend(job.graph, job.backend, board, folder, job.toolchain, job.optimize)
+        return Firmware(simulator, board, built.image.elf)
+    return Firmware(simulator, job.board, image(job))
 
 
 def validate(job: Job, simulator: str | None, port: str | None, windows: int | None, tick: Tick) -> ParityReport:

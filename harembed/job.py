@@ -79,6 +79,10 @@ class Job(ABC):
         self.toolchain = toolchain
         self.console = console
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: without the terminal and the recordings, which are this one's."""
+        return {name: value for name, value in vars(self).items() if name not in ("console", "dataset")}
+
     @cached_property
     def board(self) -> Board:
         return load_board(self.board_name)

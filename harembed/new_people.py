@@ -17,6 +17,7 @@ from harembed.search.candidate import derived_seed
 from harembed.search_job import SearchJob
 from harembed.space import Network
 from harembed.train.augment import Sensors
+from harembed.train.device import device_of
 from harembed.train.loop import normalise, predict, train
 from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
@@ -48,10 +49,12 @@ def score_new_people(job: SearchJob, arch: Network, recipe: Recipe, tick: Tick) 
     seed = derived_seed(s.seed, "new people")
     torch.manual_seed(seed)
     model = build_model(arch)
-    train(model, normalise(dataset.train.raw, mean, std, tuple(range(len(mean)))), torch.from_numpy(dataset.train.y),
-          recipe, seed, sensors=Sensors(mean, std, vectors(dataset.info.channels), arch.channels),
+    device = device_of(s.device)
+    x = normalise(dataset.train.raw, mean, std, tuple(range(len(mean)))).to(device)
+    train(model, x, torch.from_numpy(dataset.train.y).to(device), recipe, seed,
+          sensors=Sensors(mean, std, vectors(dataset.info.channels), arch.channels),
           progress=lambda e, f: tick(e + 1, recipe.epochs, f"by subject, loss {f['loss']:.3f}"))
-    logits = predict(model, normalise(dataset.test.raw, mean, std, arch.channels))
+    logits = predict(model.cpu(), normalise(dataset.test.raw, mean, std, arch.channels))
     found = scores(np.asarray(logits).argmax(1), dataset.test.y, len(dataset.info.classes))
     return {"split": dataset.info.protocol.split, "macro_f1": found.macro_f1, "weighted_f1": found.weighted_f1,
             "test_subjects": dataset.test.subjects}

@@ -46,6 +46,7 @@ class RunSettings(BaseModel):
     hop: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     split: str | None = Field(None, description="default: the dataset's protocol")
     optimize: Literal["speed", "balanced", "size"] | None = Field(None, description="of the C; default: balanced")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", exclude=True, description="of all trainings")
     executor: Literal["local", "ray"] = Field("local", exclude=True, description="of the candidates' trainings")
     address: str | None = Field(None, exclude=True, description="HOST:PORT of a Ray cluster; default: a local one")
     processes: int | None = Field(None, gt=0, exclude=True, description="on this machine; default: 2")

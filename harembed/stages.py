@@ -31,6 +31,7 @@ from harembed.search_job import SearchJob
 from harembed.space import Network
 from harembed.train import qat
 from harembed.train.augment import Sensors
+from harembed.train.device import device_of
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
 from harembed.train.one_thread import one_thread
@@ -88,6 +89,7 @@ def search_network(job: SearchJob, tick: Tick) -> str:
     job.run.write_json("search.json", {
         "settings": {**s.model_dump(), "ram": job.ram_bytes}, "chosen": best.id,
         "strategy": s.strategy, "windows": len(windows), "epochs_trained": result.epochs_trained,
+        "device": device_of(s.device).type,
         "front": [c.id for c in pareto(finalists, lambda c: c.scores.macs.value)],
         "pareto": [c.id for c in not_dominated(finalists)], "curves": _search_curves(result),
         "candidates": [_candidate(c, trials, settings) for c in result.candidates],
@@ -111,7 +113,7 @@ def search_settings(job: SearchJob) -> SearchSettings:
         backbone=s.backbone or SearchSettings.backbone, graph=s.graph,
         bilevel=replace(bilevel, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
         final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
-        executor=s.executor, address=s.address, processes=s.processes or SearchSettings.processes)
+        device=s.device, executor=s.executor, address=s.address, processes=s.processes or SearchSettings.processes)
     return with_dqn(job, settings) if s.strategy == "dqn" or s.graph is not None else settings
 
 
@@ -204,8 +206,9 @@ def _tensors(job: SearchJob) -> tuple[Tensor, Tensor]:
     """All channels of all training subjects, validation subjects included: after the choice nothing is chosen any
     more."""
     mean, std = job.statistics
-    train_set = job.dataset.train
-    return normalise(train_set.raw, mean, std, tuple(range(len(mean)))), torch.from_numpy(train_set.y)
+    train_set, device = job.dataset.train, device_of(job.settings.device)
+    x = normalise(train_set.raw, mean, std, tuple(range(len(mean))))
+    return x.to(device), torch.from_numpy(train_set.y).to(device)
 
 
 def _sensors(job: SearchJob, arch: Network) -> Sensors:
@@ -227,7 +230,7 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     history = train(model, x, y, recipe, seed, sensors=_sensors(job, arch),
                     progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
-    job.run.write("float.pt", state_to_bytes(model.state_dict()))
+    job.run.write("float.pt", state_to_bytes(model.cpu().state_dict()))
     return f"{recipe.epochs} epochs, loss {history.epochs[-1]['loss']:.3f}"
 
 
@@ -245,7 +248,7 @@ def score_float(job: SearchJob, tick: Tick) -> str:
     recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
     train(model, x, y, recipe, derived_seed(job.settings.seed, "final"), sensors=_sensors(job, arch),
           progress=lambda e, f: tick(e + 1, recipe.epochs, f"fine-tuning, loss {f['loss']:.3f}"))
-    test = _scores(job, predict(model, _test(job, arch)))
+    test = _scores(job, predict(model.cpu(), _test(job, arch)))
     job.run.write_json("float.json", {"test": {"float": test}, "fine_tuning": recipe.to_dict()})
     return f"test macro F1: float {test['macro_f1']:.4f}"
 
@@ -272,6 +275,7 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     qat_history = qat.fine_tune(qat_net, Mode.INT8, x, y, recipe, seed,
                                 lambda e, f: tick(recipe.epochs + e + 1, total, f"int8 branch, loss {f['loss']:.3f}"),
                                 sensors=sensors)
+    float_net, qat_net, x = float_net.cpu(), qat_net.cpu(), x.cpu()
     float_logits = predict(float_net, _test(job, arch))
     qat.calibrate(float_net, sensors.select(x))  # from here on it is the post-training quantised network
     labels = job.dataset.info.classes
@@ -286,6 +290,7 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     job.run.write("graph.json", text)
     first = job.run.read_json("history.json")
     job.run.write_json("training.json", {
+        "device": device_of(job.settings.device).type,
         "recipe": first["recipe"], "fine_tuning": recipe.to_dict(), "curves": [
             {"caption": "Training of the chosen network from random weights, all training subjects.",
              "ylabel": "loss", "series": {"float": first["loss"]}},

@@ -3,25 +3,28 @@
 Also what the simulated board tells about one inference.
 """
 
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from multiprocessing import active_children, get_context
 from typing import Any
 
 import numpy as np
 
-from harembed.devices import connect, image
+from harembed.devices import Firmware, firmware, image, open_device
 from harembed.errors import HarembedError, HarnessError
 from harembed.export.onnx import compare_onnx
 from harembed.export.oracles import LITERT_REFUSES, run_litert, run_tflm
 from harembed.export.tflite_outside import RESCALES, run_inside
-from harembed.harness.client import Device
 from harembed.harness.simulate import simulate_board
 from harembed.harness.validate import Difference, validate_inputs
 from harembed.harness.validate import validate as validate_raw
 from harembed.ir.interpreter import Interpreter
-from harembed.job import Job
+from harembed.job import Job, Probes
 from harembed.progress import Tick
 
 _QEMU, _RENODE = "C on QEMU (mps2-an505)", "Renode"
@@ -29,7 +32,10 @@ _HOST, _HOST_DSP = "C on the host, portable", "C on the host, DSP path emulated"
 _L552 = "image of the board, simulated STM32L552"
 _LITERT = "LiteRT reference kernels"
 _INEXACT_LSTM = "CMSIS-NN's LSTM cuts saturating gates in another way; not required to be equal"
-_BATCH = 512  # inputs that an interpreter computes at once
+_SECOND_OPINION = ("a second opinion: rounds FULLY_CONNECTED once where TFLM rounds twice, and has other LSTM "
+                   "tables; not required to be equal")
+_PARTS, _LEAST_PART = 8, 100  # of the inputs, for each target
+_PROCESSES_FROM = 1_000  # inputs; to start two processes takes three seconds
 
 
 @dataclass(frozen=True)
@@ -118,40 +124,33 @@ def prove(job: Job, tick: Tick) -> str:
 
 
 def _run_all(job: Job, tick: Tick) -> tuple[list[Outcome], list[dict[str, str]]]:
-    """Run two targets at a time: QEMU is a process of its own that takes longest."""
+    """All targets, in parts, two parts at a time. Returns what was compared, and what could not be."""
     targets = _targets(job)
-    _ = job.graph, job.probes  # loaded once, before threads ask for them
-    done = [0.0] * len(targets)
-    stop = threading.Event()
+    total = job.probes.total
+    count = max(1, min(_PARTS, total // _LEAST_PART))
+    bounds = [round(total * i / count) for i in range(count + 1)]
+    parts = [(target, begin, end) for target in range(len(targets)) for begin, end in pairwise(bounds)]
+    found: dict[int, list[Part]] = {target: [] for target in range(len(targets))}
+    reasons: dict[int, str] = {}
+    with _pool(job, targets) as pool:
+        futures = {pool.submit(_compare, *part): part[0] for part in parts}
+        for done, future in enumerate(as_completed(futures), start=1):
+            target = futures[future]
+            try:
+                found[target].append(future.result())
+            except HarembedError as e:
+                if not _missing(e):
+                    raise
+                reasons[target] = e.message
+            tick(done, len(parts), targets[target].title)
+    outcomes = [_outcome(t, found[i], job.probes) for i, t in enumerate(targets) if i not in reasons]
+    return outcomes, [{"title": t.title, "reason": reasons[i]} for i, t in enumerate(targets) if i in reasons]
 
-    def run(index: int) -> Outcome:
-        title, compare = targets[index]
 
-        def part(now: float, total: float, note: str = "") -> None:
-            if stop.is_set():
-                raise HarnessError("The proof was interrupted.")
-            done[index] = now / total
-            tick(sum(done), len(targets), note)
-
-        part(0, 1, title)
-        return compare(job, part)
-
-    outcomes, skipped = [], []
-    with ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(run, i) for i in range(len(targets))]
-        try:
-            for (title, _), future in zip(targets, futures, strict=True):
-                try:
-                    outcomes.append(future.result())
-                except HarembedError as e:
-                    if not _missing(e):
-                        raise
-                    skipped.append({"title": title, "reason": e.message})
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return outcomes, skipped
+def _outcome(target: "Target", parts: "Sequence[Part]", probes: Probes) -> Outcome:
+    differences = [p.first_difference for p in parts if p.first_difference]
+    return Outcome(target.name, target.title, probes.recorded, probes.random, sum(p.mismatches for p in parts),
+                   target.counts, target.note, min(differences, key=lambda d: d.window, default=None))
 
 
 def _missing(error: HarembedError) -> bool:
@@ -161,72 +160,132 @@ def _missing(error: HarembedError) -> bool:
                for words in ("not installed", "no `renode` program", LITERT_REFUSES, RESCALES))
 
 
-Compare = Callable[[Job, Tick], Outcome]
+# Two at a time: by threads, which start at once, or by processes, because a simulator is Python for the most part.
+
+_work: "tuple[Job, list[Target]] | None" = None  # of this process
 
 
-def _targets(job: Job) -> list[tuple[str, Compare]]:
-    """(title, comparison) of what is compared with the interpreter: the slowest first, since two run at a time."""
-    files = job.oracle_files()
-    own_kernels = [(_HOST, _device("host", _HOST, "host")),
-                   (_HOST_DSP, _device("host", _HOST_DSP, "host_dsp", dsp=True))]
-    board_image = [(_L552, _device("l552", _L552, "l552")), (_RENODE, _device("renode", _RENODE, "renode"))]
-    return [
-        (_QEMU, _device("qemu", _QEMU, "qemu")),
-        *((title, _oracle(name, title, tflite, run_tflm)) for name, title, tflite in files),
-        (_LITERT, _litert(files[-1][2])),
-        # Other backends are built for boards only.
-        *(own_kernels if job.backend == "own" else []),
-        *(board_image if job.board.simulators.unicorn else []),
-    ]
+def _compare(target: int, begin: int, end: int) -> "Part":
+    assert _work is not None
+    job, targets = _work
+    return targets[target].compare(job, begin, end)
 
 
-def _oracle(name: str, title: str, tflite: bytes,
-            run: Callable[[bytes, Sequence[np.ndarray]], list[np.ndarray]]) -> Compare:
+@contextmanager
+def _pool(job: Job, targets: "list[Target]") -> Iterator[Executor]:
+    """What computes _compare(); its work ends at once where the body raises."""
+    global _work
+    _ = job.graph, job.probes  # loaded once, before others ask for them
+    if job.probes.total < _PROCESSES_FROM:
+        _work = job, targets
+        pool: Executor = ThreadPoolExecutor(2)
+    else:
+        pool = ProcessPoolExecutor(2, get_context("spawn"), _begin, (job, targets))
+    try:
+        yield pool
+    except BaseException:
+        for process in active_children():
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _begin(job: Job, targets: "list[Target]") -> None:
+    """Prepare a process: Ctrl-C is for the parent."""
+    global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _work = job, targets
+
+
+@dataclass(frozen=True)
+class Part:
+    """How some of the inputs compared on one target."""
+
+    mismatches: int
+    first_difference: Difference | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target(ABC):
+    """What is compared with the interpreter."""
+
+    name: str
+    title: str
+    counts: bool = True
+    note: str = ""
+
+    @abstractmethod
+    def compare(self, job: Job, begin: int, end: int) -> Part:
+        """Compare the inputs [begin, end)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oracle(Target):
     """A foreign interpreter of a .tflite; it starts at the model's inputs."""
 
-    def compare(job: Job, tick: Tick) -> Outcome:
-        probes = job.probes
-        inputs = probes.model_inputs(job.graph)
-        interpreter = Interpreter(job.graph)
-        mismatches = 0
-        for begin in range(0, probes.total, _BATCH):
-            part = tuple(a[begin : begin + _BATCH] for a in inputs)
-            n = len(part[0])
-            wrong = np.zeros(n, bool)
-            for e, a in zip(interpreter.run(*part), run_inside(tflite, job.graph, part, run), strict=True):
-                wrong |= (e.reshape(n, -1) != a.reshape(n, -1)).any(axis=1)
-            mismatches += int(wrong.sum())
-            tick(begin + n, probes.total, title)
-        return Outcome(name, title, probes.recorded, probes.random, mismatches)
+    tflite: bytes
+    run: Callable[[bytes, Sequence[np.ndarray]], list[np.ndarray]]
 
-    return compare
+    def compare(self, job: Job, begin: int, end: int) -> Part:
+        inputs = tuple(a[begin:end] for a in job.probes.model_inputs(job.graph))
+        n = len(inputs[0])
+        wrong = np.zeros(n, bool)
+        for e, a in zip(Interpreter(job.graph).run(*inputs), run_inside(self.tflite, job.graph, inputs, self.run),
+                        strict=True):
+            wrong |= (e.reshape(n, -1) != a.reshape(n, -1)).any(axis=1)
+        return Part(int(wrong.sum()))
 
 
-def _litert(tflite: bytes) -> Compare:
-    note = ("a second opinion: rounds FULLY_CONNECTED once where TFLM rounds twice, and has other LSTM tables; "
-            "not required to be equal")
-    plain = _oracle("litert", _LITERT, tflite, run_litert)
-    return lambda job, tick: replace(plain(job, tick), counts=False, note=note)
+@dataclass(frozen=True, kw_only=True)
+class OnDevice(Target):
+    """Whatever runs a firmware and speaks the protocol: from raw windows on if there are any, then from the model's
+    inputs.
+
+    Attributes
+    ----------
+    started : what to start, from harembed.devices.firmware
+    """
+
+    started: Firmware
+
+    def compare(self, job: Job, begin: int, end: int) -> Part:
+        probes, parts = job.probes, []
+        raw = probes.raw
+        first = 0 if raw is None else len(raw)  # of those that start at the model's inputs
+        with open_device(job, self.started) as device:
+            if raw is not None and begin < first:
+                parts.append((begin, validate_raw(device, job.graph, raw[begin:end])))
+            if end > first:
+                skip = max(begin - first, 0)
+                given = probes.made if raw is not None else probes.model_inputs(job.graph)
+                report = validate_inputs(device, job.graph, *(a[skip : end - first] for a in given))
+                parts.append((first + skip, report))
+        differences = [replace(r.first_difference, window=offset + r.first_difference.window)
+                       for offset, r in parts if r.first_difference]
+        return Part(sum(r.mismatches for _, r in parts), next(iter(differences), None))
 
 
-def _device(simulator: str, title: str, name: str, dsp: bool = False) -> Compare:
-    """A target that runs the firmware and speaks the protocol."""
-    return lambda job, tick: _on_device(job, tick, name, title, connect(job, simulator, dsp_emulation=dsp))
-
-
-def _on_device(job: Job, tick: Tick, name: str, title: str, device: Device) -> Outcome:
-    """Speak the protocol to whatever runs the firmware: raw windows first if there are any, then model inputs."""
-    probes, total = job.probes, job.probes.total
-    inputs, raw = probes.model_inputs(job.graph), probes.raw
-    reports = []
-    with device:
-        if raw is not None:
-            reports.append(validate_raw(device, job.graph, raw, lambda n: tick(n, total, title)))
-            inputs = probes.made
-        offset = total - len(inputs[0])
-        reports.append(validate_inputs(device, job.graph, *inputs,
-                                       progress=lambda n: tick(offset + n, total, title)))
-    exact = job.backend == "own" or all(node.op != "lstm" for node in job.graph.nodes)
-    return Outcome(name, title, probes.recorded, probes.random, sum(r.mismatches for r in reports), exact,
-                   "" if exact else _INEXACT_LSTM,
-                   first_difference=next((r.first_difference for r in reports if r.first_difference), None))
+def _targets(job: Job) -> list[Target]:
+    """What is compared with the interpreter; what runs a firmware is built."""
+    own = job.backend == "own"
+    exact = own or all(node.op != "lstm" for node in job.graph.nodes)
+    devices = [
+        ("qemu", _QEMU, "qemu", False),
+        # Other backends are built for boards only.
+        *([("host", _HOST, "host", False), ("host_dsp", _HOST_DSP, "host", True)] if own else []),
+        *([("l552", _L552, "l552", False), ("renode", _RENODE, "renode", False)]
+          if job.board.simulators.unicorn else []),
+    ]
+    with ThreadPoolExecutor(2) as pool:  # compilers are processes of their own
+        built = list(pool.map(lambda device: firmware(job, *device[2:]), devices))
+    qemu, *others = (
+        OnDevice(name=name, title=title, counts=exact, note="" if exact else _INEXACT_LSTM, started=started)
+        for (name, title, *_), started in zip(devices, built, strict=True))
+    files = job.oracle_files()
+    return [
+        qemu,
+        *(Oracle(name=name, title=title, tflite=tflite, run=run_tflm) for name, title, tflite in files),
+        Oracle(name="litert", title=_LITERT, counts=False, note=_SECOND_OPINION, tflite=files[-1][2], run=run_litert),
+        *others,
+    ]

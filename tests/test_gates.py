@@ -8,11 +8,11 @@ from harembed.nn.gumbel import argmax_one_hot, gumbel_one_hot, temperature
 
 
 def test_gate_is_binary_forward_and_straight_through_backward():
-    gate = ChannelGate(4, axis=1)
+    gate = ChannelGate(4)
     with torch.no_grad():
         gate.v.copy_(torch.tensor([0.9, 0.5, 0.1, 0.51]))
     x = torch.randn(3, 4, 2, 5)
-    y = gate(x)
+    y = gate.kept().on(x, 1)
     assert torch.equal(y, x * torch.tensor([1.0, 0.0, 0.0, 1.0]).view(1, 4, 1, 1))
     assert gate.open() == (0, 3)
     upstream = torch.randn_like(y)
@@ -29,12 +29,12 @@ def test_one_gate_always_stays_open():
 
 
 def test_where_their_number_is_given_the_order_of_gates_decides():
-    gate = ChannelGate(4, axis=1)
+    gate = ChannelGate(4)
     gate.most = 2
     with torch.no_grad():
         gate.v.copy_(torch.tensor([0.6, 0.9, 0.2, 0.8]))
     assert gate.open() == (1, 3)
-    (gate(torch.ones(1, 4, 1, 1)) * torch.arange(4.0).view(1, 4, 1, 1)).sum().backward()
+    (gate.kept().on(torch.ones(1, 4, 1, 1), 1) * torch.arange(4.0).view(1, 4, 1, 1)).sum().backward()
     assert gate.v.grad.tolist() == [0.0, 1.0, 2.0, 3.0]
     with torch.no_grad():
         gate.v.copy_(torch.tensor([3.0, 4.0, -1.0, 3.5]))

@@ -60,9 +60,9 @@ def test_a_narrower_recurrent_layer_is_what_gates_would_leave(tail: str, layer: 
     net = Slimmable(widest, 0.0)
     recurrent = net.full.get_submodule(layer)
     assert isinstance(recurrent, nn.LSTM | nn.GRU)
-    filters, hidden = list(range(narrower.convs[-1].filters)), list(range(widths(narrower)[-1]))
-    inputs = joined(filters, range(SENSORS), widest.convs[-1].filters) if layer.endswith(("lstm0.lstm", "gru0.gru")) \
-        else hidden
+    filters, hidden = torch.arange(narrower.convs[-1].filters), torch.arange(widths(narrower)[-1])
+    first_layer = layer.endswith(("lstm0.lstm", "gru0.gru"))
+    inputs = joined(filters, torch.arange(SENSORS), widest.convs[-1].filters) if first_layer else hidden
     cut = net.cut(narrower).state_dict()
     for name, expected in cut_recurrent(layer, recurrent, inputs, hidden).items():
         assert torch.equal(cut[name], expected), name

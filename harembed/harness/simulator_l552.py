@@ -24,11 +24,11 @@ from harembed.harness.elf_image import read_elf
 from harembed.harness.emulation_guard import EmulationGuard
 from harembed.harness.exception_frames import enter_exception, leave_exception
 from harembed.harness.instruction_counts import IT_STATE, BlockCounter, Counts, forget_it_state
-from harembed.harness.l552_registers import LPUART1_EXCEPTION, SYSTICK_EXCEPTION, Registers
+from harembed.harness.l552_registers import LPUART1_EXCEPTION, LPUART1_PAGE, SYSTICK_EXCEPTION, Registers
 
 FLASH = (0x08000000, 512 * 1024)
 RAM = (0x20000000, 256 * 1024)  # SRAM1 192 KiB and, without a gap, SRAM2 64 KiB
-_PERIPHERALS = ((0x40000000, 0x40000), (0x42020000, 0x3000), (0xE0000000, 0x10000))
+_PERIPHERALS = ((0x40000000, 0x8000), (0x40009000, 0x37000), (0x42020000, 0x3000), (0xE0000000, 0x10000))
 _PAINT = b"\xa5\x5c\xa5\x5c"
 _NOWHERE = 0xFFFFFFFE  # an `until` that is never reached
 _EXCEPTION_EXIT = 8  # number of Unicorn's interrupt hook
@@ -281,6 +281,8 @@ class SimulatedL552:
             self._uc.mem_write(address, data)
         for base, length in _PERIPHERALS:
             self._uc.mmio_map(base, length, self._on_register_read, base, self._on_register_write, base)
+        base, length = LPUART1_PAGE
+        self._uc.mmio_map(base, length, self._on_line_read, base, self._on_register_write, base)
         self._uc.hook_add(uc_api.UC_HOOK_INTR, self._on_interrupt)
         self._uc.hook_add(uc_api.UC_HOOK_MEM_INVALID, self._on_invalid)
         for address, data in self.image.segments:
@@ -323,6 +325,10 @@ class SimulatedL552:
         except HarnessError as e:
             self._stop(e)
             return 0
+
+    def _on_line_read(self, uc: object, offset: int, size: int, base: int) -> int:
+        value = self.registers.read_line(offset)
+        return self._on_register_read(uc, offset, size, base) if value is None else value
 
     def _on_register_write(self, uc: object, offset: int, size: int, value: int, base: int) -> None:
         try:

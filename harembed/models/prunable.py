@@ -8,13 +8,14 @@ figures for PaS and AutoSlim need it (DeepConvLSTM with PaS has 37.9 k parameter
 66 k and more).
 """
 
+import torch
 from torch import Tensor, nn
 
 from harembed.cost.dims import NetDims, dims_of
 from harembed.models.mixed_conv import GatedConv
 from harembed.models.super_recurrent import RECURRENT, SuperDeepConvLstmTail, SuperRecurrentTail
 from harembed.models.widths import with_widths
-from harembed.nn.gates import ChannelGate
+from harembed.nn.gates import ChannelGate, Kept
 from harembed.space import Architecture, ConvTail, DeepConvLstmTail, Padding
 
 
@@ -36,11 +37,12 @@ class PrunableNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, 1, sensors, window] to logits [N, classes]."""
+        filters, sensors = _whole(1, x), _whole(x.shape[2], x)
         for conv in self.convs:
-            x = conv(x, self.backbone.padding)
+            x, filters = conv(x, filters.indices, self.backbone.padding)
         if isinstance(self.tail, GatedConvTail):
-            return self.tail(x, self.backbone.padding)
-        return self.tail(x, self._first_gates()[-1].mask(), x.new_ones(x.shape[2]))
+            return self.tail(x, filters, self.backbone.padding)
+        return self.tail(x, filters, sensors)
 
     def gates(self) -> list[ChannelGate]:
         """In the order of harembed.models.widths."""
@@ -71,13 +73,18 @@ class GatedConvTail(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(before[-1], classes)
 
-    def forward(self, x: Tensor, padding: Padding) -> Tensor:
+    def forward(self, x: Tensor, filters: Kept, padding: Padding) -> Tensor:
         """[N, F, sensors, length] to logits [N, classes]."""
-        x = self.fusion(x, "valid")
+        x, filters = self.fusion(x, filters.indices, "valid")
         for conv in self.convs:
-            x = conv(x, padding)
+            x, filters = conv(x, filters.indices, padding)
         logits: Tensor = self.linear(self.dropout(x.mean((2, 3))))
         return logits
+
+
+def _whole(size: int, x: Tensor) -> Kept:
+    """An axis of which nothing is closed."""
+    return Kept(torch.arange(size, device=x.device), x.new_ones(size))
 
 
 def _tail(backbone: Architecture, filters: int, dropout: float,

@@ -37,7 +37,7 @@ class Slimmable(nn.Module):
     def forward(self, x: Tensor, arch: Architecture) -> Tensor:
         """[N, 1, sensors, window] to logits [N, classes] by a narrower network, with gradients to the weights that
         it takes; batch norm by the statistics of these windows."""
-        model = build_model(arch).train()
+        model = build_model(arch).to(x.device).train()
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = self.dropout
@@ -47,7 +47,7 @@ class Slimmable(nn.Module):
     @torch.no_grad()
     def cut(self, arch: Architecture) -> nn.Sequential:
         """A narrower network of its own; the statistics of its batch norms are still to be computed."""
-        model = build_model(arch)
+        model = build_model(arch).to(next(self.full.parameters()).device)
         model.load_state_dict(self._weights_of(model), strict=False)  # statistics are missing
         return model
 

@@ -1,8 +1,6 @@
 """The recurrent tails of the super-net. A closed gate stands for a channel, filter or feature that does not exist:
 each place where it would leave a trace (a bias, a softmax, a recurrent weight) is masked, so that the derived
-network, which was cut physically, computes the same."""
-
-from collections.abc import Sequence
+network, which was cut physically, computes the same. What was cut before (ChannelGate.cut) is not computed at all."""
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +9,11 @@ from torch.nn import functional as F
 from harembed.models.mixed_conv import FILTER_SPREAD
 from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation, TemporalAttention
 from harembed.nn.centres import Centres
-from harembed.nn.gates import ChannelGate
+from harembed.nn.gates import ChannelGate, Kept, take
 from harembed.nn.gru import Gru
 from harembed.nn.lstm import Lstm
 from harembed.space import AttendTail, DeepConvLstmTail, RecurrentTail, TinyHarTail
 
-Indices = Sequence[int]
 State = dict[str, Tensor]
 
 
@@ -30,16 +27,22 @@ class SuperRecurrentTail(nn.Module):
 
     gate: ChannelGate
 
-    def forward(self, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
-        """[N, F, sensors, length], closed filters and sensors zero, and their masks, to logits [N, classes]."""
+    def forward(self, x: Tensor, filters: Kept, sensors: Kept) -> Tensor:
+        """[N, filters, sensors, length], closed filters and sensors zero, and which these are, to logits
+        [N, classes]."""
         raise NotImplementedError
 
     def derived(self) -> RecurrentTail:
         """What is left under the gate."""
         raise NotImplementedError
 
-    def cut(self, filters: Indices, sensors: Indices) -> State:
-        """The weights of the tail that is left, by their names in harembed.models.network."""
+    def cut(self, filters: Tensor, sensors: Tensor, hidden: Tensor) -> State:
+        """The weights of what is left of it, by their names in harembed.models.network, with gradients.
+
+        Parameters
+        ----------
+        filters, sensors, hidden : [K] int64    indices of what is left
+        """
         raise NotImplementedError
 
 
@@ -57,28 +60,27 @@ class SuperTinyHarTail(SuperRecurrentTail):
         self.linear = nn.Linear(hidden, classes)
         self.gate = ChannelGate(hidden, threshold=threshold, spread=FILTER_SPREAD)
 
-    def forward(self, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
-        hidden = self.gate.mask()
-        x = self.dropout(attend(self.attention, x, filters, sensors))
-        x = recur(self.lstm.lstm, self.fusion(x) * hidden, hidden)
-        a = self.aggregation
-        weights = F.softmax(a.fc_2(torch.tanh(a.fc_1(x)) * hidden), dim=1)
-        return self.linear(x[:, -1] + a.gamma * (weights * x).sum(1))
+    def forward(self, x: Tensor, filters: Kept, sensors: Kept) -> Tensor:
+        hidden = self.gate.kept().to(x.device)
+        w = self.cut(filters.indices, sensors.indices, hidden.indices)
+        x = self.dropout(attend(w, x, filters.mask, sensors.mask)).flatten(2)
+        x = F.relu(F.linear(x, w["fusion.dense.weight"], w["fusion.dense.bias"])) * hidden.mask
+        x = recur(w, "lstm.lstm", x, hidden.mask, self.training)
+        scores = torch.tanh(F.linear(x, w["aggregation.fc_1.weight"], w["aggregation.fc_1.bias"])) * hidden.mask
+        weights = F.softmax(F.linear(scores, w["aggregation.fc_2.weight"]), dim=1)
+        return classify(w, x[:, -1] + w["aggregation.gamma"] * (weights * x).sum(1))
 
     def derived(self) -> TinyHarTail:
         return TinyHarTail(len(self.gate.open()))
 
-    def cut(self, filters: Indices, sensors: Indices) -> State:
-        h = list(self.gate.open())
-        dense, a = self.fusion.dense, self.aggregation
-        fused = joined(filters, sensors, self.attention.query.in_features)
+    def cut(self, filters: Tensor, sensors: Tensor, hidden: Tensor) -> State:
+        a, joint = self.aggregation, joined(filters, sensors, self.attention.query.in_features)
         return {
-            **cut_attention(self.attention, list(filters)),
-            "fusion.dense.weight": dense.weight[h][:, fused], "fusion.dense.bias": dense.bias[h],
-            **cut_recurrent("lstm.lstm", self.lstm.lstm, h, h),
-            "aggregation.fc_1.weight": a.fc_1.weight[h][:, h], "aggregation.fc_1.bias": a.fc_1.bias[h],
-            "aggregation.fc_2.weight": a.fc_2.weight[:, h], "aggregation.gamma": a.gamma,
-            **cut_classifier(self.linear, h),
+            **cut_attention(self.attention, filters), **cut_linear("fusion.dense", self.fusion.dense, hidden, joint),
+            **cut_recurrent("lstm.lstm", self.lstm.lstm, hidden, hidden),
+            **cut_linear("aggregation.fc_1", a.fc_1, hidden, hidden),
+            "aggregation.fc_2.weight": take(a.fc_2.weight, 1, hidden), "aggregation.gamma": a.gamma,
+            **cut_classifier(self.linear, hidden),
         }
 
 
@@ -94,22 +96,22 @@ class SuperDeepConvLstmTail(SuperRecurrentTail):
         self.linear = nn.Linear(hidden, classes)
         self.gate = ChannelGate(hidden, threshold=threshold, spread=FILTER_SPREAD)
 
-    def forward(self, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
-        hidden = self.gate.mask()
+    def forward(self, x: Tensor, filters: Kept, sensors: Kept) -> Tensor:
+        hidden = self.gate.kept().to(x.device)
+        w = self.cut(filters.indices, sensors.indices, hidden.indices)
         x = x.permute(0, 3, 2, 1).flatten(2)  # what is closed is 0 and adds nothing
-        for layer in self._lstms():
-            x = recur(layer, x, hidden)
-        return self.linear(self.dropout(x[:, -1]))
+        for i in range(len(self.layers)):
+            x = recur(w, f"lstm{i}.lstm", x, hidden.mask, self.training)
+        return classify(w, self.dropout(x[:, -1]))
 
     def derived(self) -> DeepConvLstmTail:
         return DeepConvLstmTail(len(self.gate.open()), len(self.layers))
 
-    def cut(self, filters: Indices, sensors: Indices) -> State:
-        h = list(self.gate.open())
-        state = cut_classifier(self.linear, h)
+    def cut(self, filters: Tensor, sensors: Tensor, hidden: Tensor) -> State:
+        state = cut_classifier(self.linear, hidden)
         for i, layer in enumerate(self._lstms()):
-            inputs = joined(filters, sensors, self.filters) if i == 0 else h
-            state |= cut_recurrent(f"lstm{i}.lstm", layer, inputs, h)
+            inputs = joined(filters, sensors, self.filters) if i == 0 else hidden
+            state |= cut_recurrent(f"lstm{i}.lstm", layer, inputs, hidden)
         return state
 
     def _lstms(self) -> list[nn.LSTM]:
@@ -132,64 +134,79 @@ class SuperAttendTail(SuperRecurrentTail):
         self.linear = nn.Linear(hidden, classes)
         self.gate = ChannelGate(hidden, threshold=threshold, spread=FILTER_SPREAD)
 
-    def forward(self, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
-        hidden = self.gate.mask()
-        x = attend(self.attention, x, filters, sensors).flatten(2)
-        x = recur(self.gru1.gru, recur(self.gru0.gru, x, hidden), hidden)
-        return self.linear(self.dropout(self.temporal(x)))
+    def forward(self, x: Tensor, filters: Kept, sensors: Kept) -> Tensor:
+        hidden = self.gate.kept().to(x.device)
+        w = self.cut(filters.indices, sensors.indices, hidden.indices)
+        x = attend(w, x, filters.mask, sensors.mask).flatten(2)
+        for name in ("gru0.gru", "gru1.gru"):
+            x = recur(w, name, x, hidden.mask, self.training)
+        weights = F.softmax(F.linear(x, w["temporal.fc.weight"]), dim=1)
+        return classify(w, self.dropout((weights * x).sum(1)))
 
     def derived(self) -> AttendTail:
         return AttendTail(len(self.gate.open()))
 
-    def cut(self, filters: Indices, sensors: Indices) -> State:
-        h = list(self.gate.open())
+    def cut(self, filters: Tensor, sensors: Tensor, hidden: Tensor) -> State:
         inputs = joined(filters, sensors, self.attention.query.in_features)
-        return {**cut_attention(self.attention, list(filters)), **cut_recurrent("gru0.gru", self.gru0.gru, inputs, h),
-                **cut_recurrent("gru1.gru", self.gru1.gru, h, h), "temporal.fc.weight": self.temporal.fc.weight[:, h],
-                "centres.centres": self.centres.centres[:, h], **cut_classifier(self.linear, h)}
+        return {**cut_attention(self.attention, filters), **cut_recurrent("gru0.gru", self.gru0.gru, inputs, hidden),
+                **cut_recurrent("gru1.gru", self.gru1.gru, hidden, hidden),
+                "temporal.fc.weight": take(self.temporal.fc.weight, 1, hidden),
+                "centres.centres": take(self.centres.centres, 1, hidden), **cut_classifier(self.linear, hidden)}
 
 
-def attend(a: SensorAttention, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
+def attend(w: State, x: Tensor, filters: Tensor, sensors: Tensor) -> Tensor:
     """SensorAttention.forward over the open sensors and filters: [N, F, S, T] to [N, T, S, F]."""
     x = x.permute(0, 3, 2, 1)
-    scores = (a.key(x) * filters) @ (a.query(x) * filters).transpose(2, 3)
+    query, key, value = (F.linear(x, w[f"attention.{name}.weight"]) * filters for name in ("query", "key", "value"))
+    scores = key @ query.transpose(2, 3)
     weights = torch.exp(scores - scores.detach().amax(3, keepdim=True)) * sensors
     weights = weights / weights.sum(3, keepdim=True).clamp_min(1e-30)
-    return (x + a.gamma * (weights @ (a.value(x) * filters))) * sensors[:, None]
+    return (x + w["attention.gamma"] * (weights @ value)) * sensors[:, None]
 
 
-def recur(layer: nn.LSTM | nn.GRU, x: Tensor, hidden: Tensor) -> Tensor:
+def recur(w: State, name: str, x: Tensor, hidden: Tensor, training: bool) -> Tensor:
     """A recurrent layer without the recurrence from closed units: [N, T, I] to [N, T, H]."""
-    p = dict(layer.named_parameters())
     state = x.new_zeros(1, len(x), len(hidden))
-    weights = [p["weight_ih_l0"], p["weight_hh_l0"] * hidden, p["bias_ih_l0"], p["bias_hh_l0"]]
-    options = (True, 1, 0.0, layer.training, False, True)
-    y = (torch.gru(x, state, weights, *options)[0] if isinstance(layer, nn.GRU)
+    weights = [w[f"{name}.{part}_l0"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    weights[1] = weights[1] * hidden
+    options = (True, 1, 0.0, training, False, True)
+    y = (torch.gru(x, state, weights, *options)[0] if name.endswith("gru")
          else torch.lstm(x, (state, state), weights, *options)[0])
     return y * hidden
 
 
-def joined(filters: Indices, sensors: Indices, width: int) -> list[int]:
-    """Where the open features of the open sensors lie when [S, width] is laid out flat."""
-    return [s * width + f for s in sensors for f in filters]
+def classify(w: State, x: Tensor) -> Tensor:
+    return F.linear(x, w["classifier.weight"], w["classifier.bias"])
 
 
-def cut_attention(a: SensorAttention, filters: list[int]) -> State:
-    return {"attention.gamma": a.gamma, **{f"attention.{name}.weight": getattr(a, name).weight[filters][:, filters]
-                                           for name in ("query", "key", "value")}}
+def joined(filters: Tensor, sensors: Tensor, width: int) -> Tensor:
+    """Where the features that are left of the sensors that are left lie when [S, width] is laid out flat."""
+    return (sensors[:, None] * width + filters).flatten()
 
 
-def cut_recurrent(name: str, layer: nn.LSTM | nn.GRU, inputs: list[int], hidden: list[int]) -> State:
+def cut_attention(a: SensorAttention, filters: Tensor) -> State:
+    return {"attention.gamma": a.gamma,
+            **{f"attention.{name}.weight": take(take(getattr(a, name).weight, 0, filters), 1, filters)
+               for name in ("query", "key", "value")}}
+
+
+def cut_linear(name: str, linear: nn.Linear, outputs: Tensor, inputs: Tensor) -> State:
+    return {f"{name}.weight": take(take(linear.weight, 0, outputs), 1, inputs),
+            f"{name}.bias": take(linear.bias, 0, outputs)}
+
+
+def cut_recurrent(name: str, layer: nn.LSTM | nn.GRU, inputs: Tensor, hidden: Tensor) -> State:
     """Weights of a recurrent layer; PyTorch stacks its gates."""
     weights = dict(layer.named_parameters())
-    rows = [start + i for start in range(0, len(weights["bias_ih_l0"]), layer.hidden_size) for i in hidden]
+    starts = torch.arange(0, len(weights["bias_ih_l0"]), layer.hidden_size, device=hidden.device)
+    rows = joined(hidden, starts, 1)
     columns = {"weight_ih_l0": inputs, "weight_hh_l0": hidden}
-    return {f"{name}.{n}": value[rows][:, columns[n]] if n in columns else value[rows]
+    return {f"{name}.{n}": take(take(value, 0, rows), 1, columns[n]) if n in columns else take(value, 0, rows)
             for n, value in weights.items()}
 
 
-def cut_classifier(linear: nn.Linear, hidden: list[int]) -> State:
-    return {"classifier.weight": linear.weight[:, hidden], "classifier.bias": linear.bias}
+def cut_classifier(linear: nn.Linear, hidden: Tensor) -> State:
+    return {"classifier.weight": take(linear.weight, 1, hidden), "classifier.bias": linear.bias}
 
 
 # By the names that a search allows them by; SuperDeepConvLstmTail, which wants one argument more, is apart.

@@ -5,7 +5,7 @@ filters, the tail (a published one or a cheaper one) and inside the cheaper tail
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from harembed.errors import SearchError
 from harembed.models.mixed_conv import IDENTITY, MixedConv, Pick, weigh
 from harembed.models.super_recurrent import RECURRENT, SuperDeepConvLstmTail, SuperRecurrentTail
 from harembed.models.supertails import SuperConvTail
-from harembed.nn.gates import ChannelGate
+from harembed.nn.gates import ChannelGate, Kept, take
 from harembed.nn.gumbel import argmax_one_hot, gumbel_one_hot
 from harembed.space import PADDINGS, TAILS, DeepConvLstmTail, Padding, temporal_length
 
@@ -83,7 +83,7 @@ class SuperNet(nn.Module):
         super().__init__()
         self.space = space
         # Sensors start above the filters, so that a pressure takes filters first, but not all alike either.
-        self.input_gate = ChannelGate(space.sensors, axis=2, threshold=space.threshold, spread=SENSOR_SPREAD)
+        self.input_gate = ChannelGate(space.sensors, threshold=space.threshold, spread=SENSOR_SPREAD)
         widths = (1, *space.filters)
         self.layers = nn.ModuleList(
             MixedConv(widths[i], widths[i + 1], space.kernels, stride, space.threshold)
@@ -91,7 +91,7 @@ class SuperNet(nn.Module):
         self.tails = nn.ModuleDict({name: _tail(name, space) for name in space.tails})
         sizes = [len(space.paddings), len(space.tails), *[len(space.kernels) + 1] * len(self.layers),
                  *[len(space.tail_kernels) + 1] * space.tail_layers]
-        self.alpha = nn.ParameterList(nn.Parameter(torch.full((n,), 1e-3)) for n in sizes)
+        self.alpha = _Logits(nn.Parameter(torch.full((n,), 1e-3)) for n in sizes)
 
     # -- choosing ------------------------------------------------------------------------------------------
 
@@ -138,17 +138,20 @@ class SuperNet(nn.Module):
         eq. 6 and 7 for alpha.
         """
         padding = self.space.paddings[choice.padding.option]
-        x = self.input_gate(x)
+        sensors = self.input_gate.kept().to(x.device)
+        x = sensors.on(take(x, 2, sensors.indices), 2)
+        filters = Kept(torch.zeros(1, dtype=torch.int64, device=x.device), x.new_ones(1))
         for layer, pick in zip(self.layers, choice.layers, strict=True):
-            x = weigh(layer(x, pick.option, padding), pick)
+            x, filters = layer(x, filters, pick.option, padding)
+            x = weigh(x, pick)
         x = weigh(x, choice.padding)
-        # A closed channel is cut with everything that was computed from it (batch norm makes it non-zero).
-        x = self.input_gate(x)
+        # A closed channel goes with everything that was computed from it (batch norm makes it non-zero).
+        x = sensors.on(x, 2)
         tail = self.tail_of(choice)
         if isinstance(tail, SuperConvTail):
-            logits = tail(x, choice.tail_layers, padding)
+            logits = tail(x, filters, sensors, choice.tail_layers, padding)
         else:
-            logits = tail(x, self.filter_mask(choice), self.input_gate.mask())
+            logits = tail(x, filters, sensors)
         return weigh(logits, choice.tail)
 
     def tail_of(self, choice: Choice) -> SuperConvTail | SuperRecurrentTail:
@@ -157,17 +160,14 @@ class SuperNet(nn.Module):
         assert isinstance(tail, SuperConvTail | SuperRecurrentTail)
         return tail
 
-    def filter_mask(self, choice: Choice) -> Tensor:
-        """Gates of the last convolution of the first stage, padded to the full width."""
-        width = self.space.filters[-1]
-        last = max(i for i, pick in enumerate(choice.layers) if pick.option != IDENTITY)
-        layer = self.layers[last]
-        assert isinstance(layer, MixedConv)
-        mask = layer.op(choice.layers[last].option).gate.mask()
-        return nn.functional.pad(mask, (0, width - len(mask)))
-
     def gates(self) -> list[ChannelGate]:
         return [m for m in self.modules() if isinstance(m, ChannelGate)]
+
+    def shrink(self) -> None:
+        """Cut all that is closed: from now on the net is as wide as what is open. (Batch norm then stops counting the
+        zeros of closed sensors, which are not there in the network that is derived either.)"""
+        for gate in self.gates():
+            gate.cut()
 
     # -- counting ------------------------------------------------------------------------------------------
 
@@ -214,6 +214,13 @@ class SuperNet(nn.Module):
         samples = flow.samples if pick.option == IDENTITY else temporal_length(
             flow.samples, layer.kernels[pick.option - 1], layer.stride, mode)
         return _Flow((pick.p * torch.stack(lengths)).sum(), samples, (pick.p * torch.stack(filters)).sum())
+
+
+class _Logits(nn.ParameterList):
+    """Stay on the CPU as gates do."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "_Logits":
+        return self
 
 
 def _tail(name: str, s: SuperSpace) -> nn.Module:

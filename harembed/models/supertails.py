@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from harembed.models.mixed_conv import GatedConv, MixedConv, Pick, weigh
+from harembed.nn.gates import Kept, take
 from harembed.space import Padding
 
 
@@ -19,9 +21,10 @@ class SuperConvTail(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(fusion, classes)
 
-    def forward(self, x: Tensor, picks: Sequence[Pick], padding: Padding) -> Tensor:
-        """[N, F, sensors, length], closed sensors zero, to logits [N, classes]."""
-        x = self.fusion(x, "valid")
+    def forward(self, x: Tensor, filters: Kept, sensors: Kept, picks: Sequence[Pick], padding: Padding) -> Tensor:
+        """[N, filters, sensors, length], closed sensors zero, to logits [N, classes]."""
+        x, fused = self.fusion(x, filters.indices, "valid", sensors.indices)
         for layer, pick in zip(self.layers, picks, strict=True):
-            x = weigh(layer(x, pick.option, padding), pick)
-        return self.linear(self.dropout(x.mean((2, 3))))
+            x, fused = layer(x, fused, pick.option, padding)
+            x = weigh(x, pick)
+        return F.linear(self.dropout(x.mean((2, 3))), take(self.linear.weight, 1, fused.indices), self.linear.bias)

@@ -5,8 +5,32 @@ convolution (eq. 2). Here "behind" means behind batch norm and ReLU, so that a c
 for the next layer and cutting it away changes nothing.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
+
+
+class Kept(NamedTuple):
+    """What is left of an axis after its closed part was cut."""
+
+    indices: Tensor  # [K] int64, ascending: of the whole axis
+    mask: Tensor  # [K] float, what of it is open: 1, or 0 if it closed since
+
+    def on(self, x: Tensor, axis: int) -> Tensor:
+        """b * x along an axis of x that has been cut (eq. 1 and 2)."""
+        shape = [1] * x.dim()
+        shape[axis] = -1
+        return x * self.mask.view(shape)
+
+    def to(self, device: torch.device) -> "Kept":
+        return self if self.mask.device == device else Kept(self.indices.to(device), self.mask.to(device))
+
+
+def take(x: Tensor, axis: int, indices: Tensor) -> Tensor:
+    """Those indices of an axis, ascending; x itself if that is all of them."""
+    return x if len(indices) == x.shape[axis] else x.index_select(axis, indices)
 
 
 class _Binarise(torch.autograd.Function):
@@ -29,12 +53,12 @@ class _Binarise(torch.autograd.Function):
 
 
 class ChannelGate(nn.Module):
-    """One gate per index of an axis: 1 keeps it, 0 removes it.
+    """One gate per index of an axis: 1 keeps it, 0 removes it. Gates stay on the CPU wherever the weights are: they
+    are few, and every step decides by them.
 
     Parameters
     ----------
     size : int           channels or filters
-    axis : int           the axis of the activation that they lie on
     threshold : float    of eq. 3; 0.5 in the paper
     spread : float       v starts uniformly in [1 - spread, 1]; all gates start open. Filters are interchangeable:
                          started alike they would all close in the same step, so a pressure that wants one less
@@ -43,24 +67,35 @@ class ChannelGate(nn.Module):
     Attributes
     ----------
     most : int    below `size`, so many are open, those with the largest v, wherever the threshold is
+    left : [size] bool    what has not been cut; everything at first
     """
 
-    def __init__(self, size: int, axis: int = 1, threshold: float = 0.5, spread: float = 0.0) -> None:
+    left: Tensor
+
+    def __init__(self, size: int, threshold: float = 0.5, spread: float = 0.0) -> None:
         super().__init__()
-        self.axis = axis
         self.threshold = threshold
         self.most = size
         self.v = nn.Parameter(1.0 - spread * torch.rand(size))
+        self.register_buffer("left", torch.ones(size, dtype=torch.bool))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ChannelGate":
+        return self
 
     def mask(self) -> Tensor:
         """b [size] of zeros and ones, at least one of them 1; its gradient is passed to v unchanged."""
-        return _Binarise.apply(self.v, self.threshold, self.most)
+        v = self.v if bool(self.left.all()) else self.v.masked_fill(~self.left, -torch.inf)
+        return _Binarise.apply(v, self.threshold, self.most)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """b * x along the axis (eq. 1 and 2)."""
-        shape = [1] * x.dim()
-        shape[self.axis] = -1
-        return x * self.mask().view(shape)
+    def kept(self) -> Kept:
+        """What has to be computed: all that has not been cut, with the part of the mask that belongs to it."""
+        indices = torch.nonzero(self.left).flatten()
+        return Kept(indices, take(self.mask(), 0, indices))
+
+    @torch.no_grad()
+    def cut(self) -> None:
+        """Take away what is closed, for good: it is neither computed any more nor can it open again."""
+        self.left.copy_(self.mask() > 0)
 
     def open(self) -> tuple[int, ...]:
         """Indices that are kept, ascending; never empty."""

@@ -194,7 +194,7 @@ def weight_scales(weight: Tensor, groups: int, bias: Tensor | None = None,
 def fake_quantise_weight(weight: Tensor, scales: Tensor) -> Tensor:
     """Symmetric int8 by `scales` [groups] along the first axis."""
     grouped = weight.reshape(len(scales), -1)
-    zeros = torch.zeros(len(scales), dtype=torch.int32)
+    zeros = torch.zeros(len(scales), dtype=torch.int32, device=scales.device)
     return torch.fake_quantize_per_channel_affine(grouped, scales, zeros, 0, -127, 127).view_as(weight)
 
 

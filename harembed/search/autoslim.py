@@ -56,11 +56,12 @@ class Sandwich:
     def __init__(self, windows: Windows, backbone: Architecture, settings: SearchSettings, seed: int) -> None:
         self.settings, self.seed, self.widest = settings, seed, backbone
         held_seed = derived_seed(settings.seed, "architecture subjects")
-        self.fold = make_fold(*hold_out_subjects(windows, settings.bilevel.held_out, held_seed), settings.vectors)
+        self.fold = make_fold(*hold_out_subjects(windows, settings.bilevel.held_out, held_seed), settings.vectors,
+                              settings.device)
         self.narrowest = with_widths(backbone, [group_of(w, settings.groups) for w in widths(backbone)])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(seed, "weights"))
-            self.net = Slimmable(backbone, settings.recipe.dropout)
+            self.net = Slimmable(backbone, settings.recipe.dropout).to(self.fold.x.device)
         recipe, batch = settings.recipe, settings.bilevel.batch
         self.optimizer = torch.optim.AdamW(self.net.parameters(), recipe.learning_rate,
                                            weight_decay=recipe.weight_decay, fused=True)

@@ -28,7 +28,7 @@ DRAWS_PER_SAMPLE = 20  # before a network within the limits is given up
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Normalised windows of two groups of training subjects."""
+    """Normalised windows of two groups of training subjects, where the super-net is trained."""
 
     x: Tensor  # [N, 1, S, T] float32, for weights and gates
     y: Tensor  # [N] int64
@@ -59,7 +59,7 @@ class Bilevel:
                  ram_bytes: float, macs: float, samples: int,
                  within_limits: Callable[[Architecture], bool] = lambda arch: True,
                  channels: int | None = None) -> None:
-        self.net, self.split, self.settings, self.recipe = net, split, settings, recipe
+        self.net, self.split, self.settings, self.recipe = net.to(split.x.device), split, settings, recipe
         self.seed, self.ram_bytes, self.macs, self.samples = seed, ram_bytes, macs, samples
         self.within_limits, self.channels = within_limits, channels
         gates = [g.v for g in net.gates()]
@@ -102,6 +102,8 @@ class Bilevel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(self.seed, "dropout", epoch))
             train_loss, alpha_loss = self._alternate(rung, tau, generator)
+        if rung and s.shrink:
+            self.net.shrink()
         self.plateau.step(train_loss)
         self.epoch += 1
         if rung and (self.epoch == s.epochs or self.rung(self.epoch) != rung):
@@ -150,9 +152,9 @@ class Bilevel:
         beta1, reference = s.beta1[min(rung, len(s.beta1)) - 1], self.macs * s.macs_rungs[rung - 1]
         macs, peak = self._most_likely_costs() if s.only_above else (math.inf, math.inf)
         if beta1 and macs > reference:
-            loss = loss + beta1 * complexity_loss(self.net, choice, reference)
+            loss = loss + beta1 * complexity_loss(self.net, choice, reference).to(loss.device)
         if s.beta2 and peak > self.ram_bytes:
-            loss = loss + s.beta2 * memory_loss(self.net, choice, self.ram_bytes)
+            loss = loss + s.beta2 * memory_loss(self.net, choice, self.ram_bytes).to(loss.device)
         return loss
 
     @torch.no_grad()

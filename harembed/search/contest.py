@@ -115,7 +115,8 @@ def open_contest(windows: Windows, settings: SearchSettings, rundir: RunDir, pro
     prepare, work : what the processes do, where a strategy trains in ways of its own as well; see workers()
     more : arguments of `prepare` behind those of make_folds
     """
-    divide = (windows, settings.folds, derived_seed(settings.seed, "folds"), settings.vectors, *more)
+    divide = (windows, settings.folds, derived_seed(settings.seed, "folds"), settings.vectors, settings.device,
+              *more)
     with workers(settings.processes, prepare, divide, work, settings.executor, settings.address) as run:
         yield Contest(windows, settings, Ledger(rundir), progress, run)
 

@@ -6,6 +6,7 @@ The derived network computes exactly what the super-net with hard gates computes
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from harembed.models.mixed_conv import IDENTITY, GatedConv
@@ -43,8 +44,9 @@ def derive_weights(net: SuperNet, choice: Choice) -> State:
     if isinstance(tail, SuperConvTail):
         state |= _cut_conv_tail(tail, choice, filters, sensors)
     else:
-        state |= tail.cut(filters, sensors)
-    return {name: value.detach().clone() for name, value in state.items()}
+        device = state["conv0.conv.weight"].device
+        state |= tail.cut(*(torch.tensor(i).to(device) for i in (filters, sensors, tail.gate.open())))
+    return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
 
 def _cut_chain(prefix: str, layers: Any, picks: Sequence[Any], kept: Indices) -> tuple[State, Indices]:
@@ -61,19 +63,23 @@ def _cut_chain(prefix: str, layers: Any, picks: Sequence[Any], kept: Indices) ->
 
 def _cut_conv(name: str, op: GatedConv, kept: Indices, rows: Indices | None = None) -> State:
     norm = op.block.norm
-    out = list(op.gate.open())
-    weight = op.block.conv.weight[out][:, list(kept)]
+    out = op.gate.open()
+    weight = _at(1, kept, _at(0, out, op.block.conv.weight))
     if rows is not None:
-        weight = weight[:, :, list(rows)]
+        weight = _at(2, rows, weight)
     assert norm.num_batches_tracked is not None
     state: State = {f"{name}.conv.weight": weight, f"{name}.norm.num_batches_tracked": norm.num_batches_tracked}
     for field in ("weight", "bias", "running_mean", "running_var"):
-        state[f"{name}.norm.{field}"] = getattr(norm, field)[out]
+        state[f"{name}.norm.{field}"] = _at(0, out, getattr(norm, field))
     return state
+
+
+def _at(axis: int, indices: Indices, x: Tensor) -> Tensor:
+    return x.index_select(axis, torch.tensor(indices).to(x.device))
 
 
 def _cut_conv_tail(tail: SuperConvTail, choice: Choice, filters: Indices, sensors: Indices) -> State:
     state = _cut_conv("fusion", tail.fusion, filters, sensors)
     behind, kept = _cut_chain("tail", tail.layers, choice.tail_layers, tail.fusion.gate.open())
-    return state | behind | {"classifier.weight": tail.linear.weight[:, list(kept)],
+    return state | behind | {"classifier.weight": _at(1, kept, tail.linear.weight),
                              "classifier.bias": tail.linear.bias}

@@ -33,6 +33,7 @@ from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings
 from harembed.space import Architecture
 from harembed.train.augment import Sensors, augment
+from harembed.train.device import device_of
 from harembed.train.loop import normalise
 
 # Of the limit of MACs, one after another for equally many epochs. The first is below 1: networks end up on both sides
@@ -58,11 +59,13 @@ class GateTraining:
         self.settings, self.seed = settings, seed
         s = settings.bilevel
         mean, std = channel_statistics(windows)
-        self.x, self.y = normalise(windows.raw, mean, std, backbone.channels), torch.from_numpy(windows.y)
+        device = device_of(settings.device)
+        self.x = normalise(windows.raw, mean, std, backbone.channels).to(device)
+        self.y = torch.from_numpy(windows.y).to(device)
         self.sensors = Sensors(mean, std, settings.vectors)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(seed, "weights"))
-            self.net = PrunableNet(backbone, settings.recipe.dropout, s.threshold)
+            self.net = PrunableNet(backbone, settings.recipe.dropout, s.threshold).to(device)
         gates = [gate.v for gate in self.net.gates()]
         weights = [p for p in self.net.parameters() if all(p is not v for v in gates)]
         self.optimizer = torch.optim.Adam([{"params": weights, "lr": s.weights_lr},
@@ -107,8 +110,8 @@ class GateTraining:
         loss = F.cross_entropy(self.net(x), self.y[part], label_smoothing=recipe.label_smoothing)
         if target is not None:
             dims = self.net.dims()
-            loss = loss + s.beta1[0] * distance(dims, target)
-            loss = loss + s.beta2 * memory(dims, self.settings.live_limit_bytes)
+            price = s.beta1[0] * distance(dims, target) + s.beta2 * memory(dims, self.settings.live_limit_bytes)
+            loss = loss + price.to(loss.device)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

@@ -20,6 +20,7 @@ from harembed.search.executor import Map
 from harembed.search.settings import SearchSettings
 from harembed.space import Network
 from harembed.train.augment import Sensors
+from harembed.train.device import device_of
 from harembed.train.loop import normalise, predict, train
 from harembed.train.metrics import scores as classification_scores
 from harembed.train.recipe import Recipe
@@ -32,7 +33,8 @@ Rejected = list[tuple[Candidate, str]]  # with what was exceeded, in words
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Normalised windows of one division of the training subjects; statistics are of its training part."""
+    """Normalised windows of one division of the training subjects, where they are trained; statistics are of its
+    training part."""
 
     x: Tensor  # [N, 1, sensors, T] float32, all channels
     y: Tensor  # [N] int64
@@ -41,17 +43,22 @@ class Fold:
     sensors: Sensors
 
 
-def make_folds(windows: Windows, count: int, seed: int, vectors: Vectors) -> list[Fold]:
-    """Divide training windows by subject; every subject validates once."""
+def make_folds(windows: Windows, count: int, seed: int, vectors: Vectors, device: str = "cpu") -> list[Fold]:
+    """Divide training windows by subject; every subject validates once.
+
+    Parameters
+    ----------
+    device : for harembed.train.device.device_of; asked in the process that trains
+    """
     folds = subject_folds(windows, min(count, len(windows.subjects)), seed)
-    return [make_fold(*parts, vectors) for parts in folds]
+    return [make_fold(*parts, vectors, device) for parts in folds]
 
 
-def make_fold(train_part: Windows, held: Windows, vectors: Vectors) -> Fold:
+def make_fold(train_part: Windows, held: Windows, vectors: Vectors, device: str = "cpu") -> Fold:
     mean, std = channel_statistics(train_part)
-    channels = tuple(range(train_part.raw.shape[2]))
-    return Fold(normalise(train_part.raw, mean, std, channels), torch.from_numpy(train_part.y),
-                normalise(held.raw, mean, std, channels), held.y, Sensors(mean, std, vectors))
+    channels, place = tuple(range(train_part.raw.shape[2])), device_of(device)
+    return Fold(normalise(train_part.raw, mean, std, channels).to(place), torch.from_numpy(train_part.y).to(place),
+                normalise(held.raw, mean, std, channels).to(place), held.y, Sensors(mean, std, vectors))
 
 
 def cost_scores(arch: Network, settings: SearchSettings) -> Scores:
@@ -108,12 +115,13 @@ def _too_large(scores: Scores, settings: SearchSettings) -> list[str]:
 
 def train_and_score(folds: list[Fold], arch: Network, fold: int, recipe: Recipe, seed: int) -> float:
     """Macro F1 on the held-out subjects of a fold, of a network trained from scratch on the others."""
-    kept, data = list(arch.channels), folds[fold]
+    data = folds[fold]
+    sensors = data.sensors.using(arch.channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(arch)
-    train(model, data.x, data.y, recipe, seed, sensors=data.sensors.using(arch.channels))
-    predicted = predict(model, data.x_val[:, :, kept]).argmax(1)
+    train(model, data.x, data.y, recipe, seed, sensors=sensors)
+    predicted = predict(model, sensors.select(data.x_val)).argmax(1)
     return classification_scores(predicted, data.y_val, arch.classes).macro_f1
 
 

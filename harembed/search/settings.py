@@ -35,6 +35,8 @@ class BilevelSettings:
     # states a budget wants it used. In the paper complexity always costs, and memory does for every drawn network
     # above the limit, which pushes the likely ones far below it.
     only_above: bool = False
+    # Gates that are closed at the end of an epoch are cut for good and cost no time any more. Not in the paper.
+    shrink: bool = True
 
 
 def desk(epochs: int = 32) -> BilevelSettings:
@@ -96,6 +98,7 @@ class SearchSettings:
     backbone: float = 0.25  # share of the published network's filters that pas and autoslim start from (backbone.py)
     groups: int = 16  # of a layer's filters, at most; autoslim takes one away at a time
     processes: int = 2  # that score candidates, one thread each; any number gives the same result
+    device: str = "cpu"  # of all trainings: "cpu", "cuda", or "auto"
     executor: str = "local"  # of these trainings, or "ray"; gives the same result, too
     address: str | None = None  # HOST:PORT of a Ray cluster; None starts one here, with so many processes
 

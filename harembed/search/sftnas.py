@@ -96,11 +96,12 @@ def super_space(windows: Windows, settings: SearchSettings) -> SuperSpace:
 def train_supernet(windows: Windows, settings: SearchSettings, rundir: RunDir, progress: Progress) -> Bilevel:
     """Train the super-net to its end, or on from the last checkpoint."""
     held_seed = derived_seed(settings.seed, "architecture subjects")
-    fold = make_fold(*hold_out_subjects(windows, settings.bilevel.held_out, held_seed), settings.vectors)
+    fold = make_fold(*hold_out_subjects(windows, settings.bilevel.held_out, held_seed), settings.vectors,
+                     settings.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(settings.seed, "super-net"))
         net = SuperNet(super_space(windows, settings))
-    split = Split(fold.x, fold.y, fold.x_val, torch.from_numpy(fold.y_val), fold.sensors)
+    split = Split(fold.x, fold.y, fold.x_val, torch.from_numpy(fold.y_val).to(fold.x.device), fold.sensors)
     bilevel = Bilevel(net, split, settings.bilevel, settings.recipe, settings.seed,
                       settings.live_limit_bytes, settings.macs_target, settings.samples,
                       lambda arch: not violations(arch, cost_scores(arch, settings), settings), settings.channels)

@@ -35,7 +35,7 @@ class Sensors:
         """[N, 1, C, T] to what the network gets, [N, 1, len(used), T]."""
         if self.used is None or self.used == tuple(range(x.shape[2])):
             return x
-        return x[:, :, list(self.used)]
+        return x.index_select(2, torch.tensor(self.used).to(x.device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,14 @@ class Changes:
     gains: Tensor | None
     offsets: Tensor | None
     sensors: Sensors | None
+
+    def to(self, device: torch.device) -> "Changes":
+        """The same changes, where the windows are."""
+        def moved(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x.to(device)
+
+        turns = self.turns and Turns(self.turns.matrices.to(device), self.turns.shifts.to(device))
+        return Changes(turns, moved(self.gains), moved(self.offsets), self.sensors)
 
     def apply(self, x: Tensor, first: int = 0) -> Tensor:
         """Turn, select, scale and shift windows x [n, 1, C, T] by what was drawn for n windows from `first` on."""
@@ -95,7 +103,7 @@ def draw_changes(windows: int, channels: int, recipe: Recipe, generator: torch.G
 
 def augment(x: Tensor, recipe: Recipe, generator: torch.Generator, sensors: Sensors | None = None) -> Tensor:
     """Turn, select, scale and shift windows [N, 1, C, T], normalised, all channels, as the recipe says."""
-    return draw_changes(len(x), x.shape[2], recipe, generator, sensors).apply(x)
+    return draw_changes(len(x), x.shape[2], recipe, generator, sensors).to(x.device).apply(x)
 
 
 def draw_turns(windows: int, angle: float, generator: torch.Generator, sensors: Sensors) -> Turns:
@@ -119,12 +127,13 @@ def turn(x: Tensor, matrices: Tensor, shifts: Tensor, sensors: Sensors) -> Tenso
     """Apply rotations to windows x [N, 1, C, T]. Channels that belong to no vector stay as they are."""
     rows = [row for vector in sensors.vectors for row in vector]
     everything = rows == list(range(x.shape[2]))
-    read = x if everything else x[:, 0, rows]
+    where = torch.tensor(rows).to(x.device)
+    read = x if everything else x[:, 0].index_select(1, where)
     turned = torch.baddbmm(shifts.reshape(-1, 3, 1), matrices.reshape(-1, 3, 3), read.reshape(-1, 3, x.shape[3]))
     if everything:
         return turned.view(x.shape)
     result = x.clone()
-    result[:, 0, rows] = turned.reshape(len(x), len(rows), x.shape[3])
+    result[:, 0].index_copy_(1, where, turned.reshape(len(x), len(rows), x.shape[3]))
     return result
 
 

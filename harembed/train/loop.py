@@ -52,20 +52,20 @@ def normalise(raw: np.ndarray, mean: np.ndarray, std: np.ndarray, channels: tupl
 
 
 def predict(model: nn.Module, x: Tensor, batch: int = 1024) -> np.ndarray:
-    """Logits [N, classes] float32, in evaluation mode; the model's mode is left as it was."""
+    """Logits [N, classes] float32, in evaluation mode; the model's mode is left as it was. It is where x is."""
     training = model.training
     model.eval()
     with torch.no_grad():
         logits = torch.cat([model(part) for part in x.split(batch)])
     model.train(training)
-    return logits.numpy()
+    return logits.cpu().numpy()
 
 
 def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_val: Tensor | None = None,
           y_val: Tensor | None = None, progress: Callable[[int, Epoch], None] | None = None,
           checkpoint: Callable[[State], None] | None = None, resume: State | None = None,
           each_epoch: Callable[[int], None] | None = None, sensors: Sensors | None = None) -> History:
-    """Train a network in place; it is left in evaluation mode.
+    """Train a network in place, on the device of its windows; it is left there and in evaluation mode.
 
     Parameters
     ----------
@@ -86,6 +86,7 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
     if len(x) < 2 or len(x) != len(y):
         raise DataError(f"Training needs at least 2 windows with a label each, got {len(x)} windows and "
                         f"{len(y)} labels.", "Use a shorter window or hop, or more recordings.")
+    model.to(x.device)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay,
                                   fused=True)  # small parameters: one call instead of a dozen for each
     steps = -(-len(x) // recipe.batch)
@@ -133,11 +134,11 @@ def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, optimizer
     """One pass over all windows in random order; returns the mean loss."""
     generator = torch.Generator().manual_seed(seed)
     model.train()
-    total = 0.0
-    order = torch.randperm(len(x), generator=generator)
+    losses: list[tuple[Tensor, int]] = []
+    order = torch.randperm(len(x), generator=generator).to(x.device)
     parameters = list(model.parameters())
     centred = any(isinstance(module, Centres) for module in model.modules())
-    changes = draw_changes(len(x), x.shape[2], recipe, generator, sensors)
+    changes = draw_changes(len(x), x.shape[2], recipe, generator, sensors).to(x.device)
     for first in range(0, len(x), recipe.batch):
         part = order[first : first + recipe.batch]
         if len(part) > 1:  # batch norm has no deviation of a single window
@@ -150,9 +151,9 @@ def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, optimizer
                 p.grad = None
             loss.backward()
             optimizer.step()
-            total += float(loss.detach()) * len(part)
+            losses.append((loss.detach(), len(part)))  # as numbers at the end: a GPU would be waited for here
         schedule.step()
-    return total / len(x)
+    return sum(float(loss) * windows for loss, windows in losses) / len(x)
 
 
 def _restore(state: State, model: nn.Module, optimizer: torch.optim.Optimizer,
@@ -183,7 +184,7 @@ def state_from_bytes(data: bytes) -> State:
     RunError    the bytes are damaged
     """
     try:
-        return torch.load(io.BytesIO(data), weights_only=True)
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as e:  # torch raises several kinds for damaged archives
         raise RunError(f"The saved weights are damaged ({len(data):,} bytes): {e}".splitlines()[0],
                        "Delete the file; the stage runs again.") from e

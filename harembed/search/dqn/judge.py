@@ -28,10 +28,11 @@ FIRST_FOLD = 0
 DIVISION = -1  # behind the folds
 
 
-def prepare(windows: Windows, count: int, seed: int, vectors: Vectors, division_seed: int | None) -> list[Fold]:
+def prepare(windows: Windows, count: int, seed: int, vectors: Vectors, device: str,
+            division_seed: int | None) -> list[Fold]:
     """The folds of every strategy, and behind them the people of a predictor's database."""
-    folds = make_folds(windows, count, seed, vectors)
-    return folds if division_seed is None else [*folds, divide(windows, division_seed, vectors).fold]
+    folds = make_folds(windows, count, seed, vectors, device)
+    return folds if division_seed is None else [*folds, divide(windows, division_seed, vectors, device).fold]
 
 
 def work(folds: list[Fold], arch: Network, fold: int, recipe: Recipe, seed: int, epochs: int = 0) -> float | Curve:

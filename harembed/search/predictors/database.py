@@ -90,7 +90,8 @@ def build(windows: Windows, settings: SearchSettings, recipe: Recipe, networks: 
         elif done[number, run].architecture != arch:
             raise RunError(f"{folder / FILE} holds other networks than were drawn now.",
                            "Give the settings that it was begun with, or another folder with --out.")
-    with workers(settings.processes, divide, (windows, settings.seed, settings.vectors), _train) as run_tasks:
+    divided = (windows, settings.seed, settings.vectors, settings.device)
+    with workers(settings.processes, divide, divided, _train) as run_tasks:
         found = run_tasks([(arch, recipe, derived_seed(settings.seed, architecture_id(arch), "database", run))
                            for _, arch, run in left])
         for turn, ((number, arch, run), (curve, target)) in enumerate(zip(left, found, strict=True), start=1):

@@ -39,11 +39,11 @@ class Division(NamedTuple):
     y_target: np.ndarray  # [N] int64
 
 
-def divide(windows: Windows, seed: int, vectors: Vectors) -> Division:
+def divide(windows: Windows, seed: int, vectors: Vectors, device: str = "cpu") -> Division:
     """Divide training windows by person; the same seed gives the same people, in a database and in a search."""
     rest, target = hold_out_subjects(windows, TARGET_SHARE, derived_seed(seed, "target people"))
     learning, validation = hold_out_subjects(rest, VALIDATION_SHARE, derived_seed(seed, "validation people"))
-    fold = make_fold(learning, validation, vectors)
+    fold = make_fold(learning, validation, vectors, device)
     channels = tuple(range(windows.raw.shape[2]))
     return Division(fold, normalise(target.raw, fold.sensors.mean, fold.sensors.std, channels), target.y)
 
@@ -71,11 +71,11 @@ def train_with_curve(fold: Fold, arch: Network, recipe: Recipe, seed: int, epoch
         constant learning rate it goes up and down from epoch to epoch. (The paper stops a training when the
         validation F1 has not risen for 30 epochs.)
     """
-    kept = list(arch.channels)
+    sensors = fold.sensors.using(arch.channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(arch)
-    x_val, y_val = fold.x_val[:, :, kept], torch.from_numpy(fold.y_val)
+    x_val, y_val = sensors.select(fold.x_val), torch.from_numpy(fold.y_val)
     rows: list[tuple[float, ...]] = []
     late: list[Scores] = []
 
@@ -85,12 +85,13 @@ def train_with_curve(fold: Fold, arch: Network, recipe: Recipe, seed: int, epoch
         val_loss = float(F.cross_entropy(torch.from_numpy(logits), y_val))
         rows.append((entry["loss"], val_loss, s.accuracy, s.weighted_f1, s.macro_f1))
         if target is not None and epoch >= epochs - CONVERGED:
-            late.append(scores(predict(model, target[0][:, :, kept]).argmax(1), target[1], arch.classes))
+            predicted = predict(model, sensors.select(target[0]).to(x_val.device)).argmax(1)
+            late.append(scores(predicted, target[1], arch.classes))
         if epoch + 1 == epochs:
             raise _EnoughError
 
     with suppress(_EnoughError):
-        train(model, fold.x, fold.y, recipe, seed, sensors=fold.sensors.using(arch.channels), progress=after)
+        train(model, fold.x, fold.y, recipe, seed, sensors=sensors, progress=after)
     curve = Curve(*zip(*rows, strict=True))
     if target is None:
         return Trained(curve, None)
