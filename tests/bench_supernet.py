@@ -4,6 +4,7 @@ run; only their ratio means something.
     python tests/bench_supernet.py uci-har motionsense dsads
 """
 
+import os
 import sys
 import tempfile
 import time
@@ -15,12 +16,14 @@ from harembed.data import load_dataset
 from harembed.rundir import RunDir
 from harembed.search.settings import SearchSettings, desk
 from harembed.search.sftnas import train_supernet
+from harembed.search_job import SEARCH_WINDOWS
 
 
 def main(names: list[str]) -> None:
+    root = os.environ.get("HAREMBED_DATA")
     print(f"{'dataset':<14}{'shrink':<8}{'s/epoch by quarter of the training':<40}{'sum':>8}")
     for name in names:
-        windows = load_dataset(name).train.thinned(3_500)
+        windows = load_dataset(name, root and Path(root)).train.thinned(SEARCH_WINDOWS)
         for shrink in (False, True):
             times = [time.perf_counter()]
             settings = SearchSettings(bilevel=replace(desk(), shrink=shrink))
