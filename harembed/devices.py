@@ -26,8 +26,7 @@ def image(job: Job) -> Path:
     return job.run.file(job.run.read_json("firmware.json")["elf"])
 
 
-def connect(job: Job, simulator: str | None = None, port: str | None = None, count: str = "nothing",
-            dsp_emulation: bool = False) -> Device:
+def connect(job: Job, simulator: str | None = None, port: str | None = None, count: str = "nothing") -> Device:
     """Open a device that runs the run's network; what a simulator needs is built first.
 
     Parameters
@@ -35,7 +34,6 @@ def connect(job: Job, simulator: str | None = None, port: str | None = None, cou
     simulator : str    a key of harembed.harness.SIMULATORS; None takes the board's default
     port : str         of a real board; wins over `simulator`
     count : str        what the simulated STM32L552 counts: nothing, instructions or cycles
-    dsp_emulation : bool    for the host: the kernels' DSP form, its instructions emulated
 
     Raises
     ------
@@ -43,7 +41,7 @@ def connect(job: Job, simulator: str | None = None, port: str | None = None, cou
     """
     if port is not None:
         return _expected(job, harness.connect(job.board, port=port))
-    return open_device(job, firmware(job, simulator or harness.default_simulator(job.board), dsp_emulation), count)
+    return open_device(job, firmware(job, simulator or harness.default_simulator(job.board)), count)
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,12 @@ def _expected(job: Job, device: Device) -> Device:
 
 
 def firmware(job: Job, simulator: str, dsp_emulation: bool = False) -> Firmware:
-    """What a simulator starts; built, unless the stage Build made it."""
+    """What a simulator starts; built, unless the stage Build made it.
+
+    Parameters
+    ----------
+    dsp_emulation : bool    for the host: the kernels' DSP form, its instructions emulated
+    """
     if simulator == "host":
         folder = job.run.file("build/host_dsp" if dsp_emulation else "build/host")
         program = host_program(job.graph, job.backend, folder, job.optimize, dsp_emulation)

@@ -90,7 +90,6 @@ class MixedConv(nn.Module):
                  threshold: float = 0.5) -> None:
         super().__init__()
         assert filters >= filters_in, "an identity can add empty filters, not remove full ones"
-        self.filters = filters
         self.kernels = kernels
         self.stride = stride
         self.ops = nn.ModuleList(GatedConv(filters_in, filters, (1, k), stride, threshold) for k in kernels)
