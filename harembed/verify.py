@@ -3,14 +3,17 @@
 Also what the simulated board tells about one inference.
 """
 
+import os
 import signal
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any
 
 import numpy as np
@@ -142,6 +145,9 @@ def _run_all(job: Job, tick: Tick) -> tuple[list[Outcome], list[dict[str, str]]]
                 if not _missing(e):
                     raise
                 reasons[target] = e.message
+            except BrokenProcessPool as e:
+                raise HarnessError("A process of the proof was lost: killed, or out of memory.",
+                                   "Free some memory; the same command goes on where it stopped.") from e
             tick(done, len(parts), targets[target].title)
     outcomes = [_outcome(t, found[i], job.probes) for i, t in enumerate(targets) if i not in reasons]
     return outcomes, [{"title": t.title, "reason": reasons[i]} for i, t in enumerate(targets) if i in reasons]
@@ -186,16 +192,24 @@ def _pool(job: Job, targets: "list[Target]") -> Iterator[Executor]:
     except BaseException:
         for process in active_children():
             process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=isinstance(pool, ProcessPoolExecutor), cancel_futures=True)  # a thread cannot be killed
         raise
     pool.shutdown()
 
 
 def _begin(job: Job, targets: "list[Target]") -> None:
-    """Prepare a process: Ctrl-C is for the parent."""
+    """Prepare a process: Ctrl-C is for the parent, and if that is killed the process ends by itself."""
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _work = job, targets
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 @dataclass(frozen=True)

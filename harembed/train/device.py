@@ -9,8 +9,6 @@ import torch
 
 from harembed.errors import RunError
 
-CPU = torch.device("cpu")
-
 
 def device_of(name: str) -> torch.device:
     """The device that a setting asks for.
@@ -27,5 +25,5 @@ def device_of(name: str) -> torch.device:
     if name == "cuda" and not found:
         built = "finds none" if torch.version.cuda else "was built for CPUs alone"
         raise RunError(f"--device cuda needs a GPU, and PyTorch {torch.__version__} {built}.",
-                            "Leave --device out, or install a build for CUDA as https://pytorch.org says.")
-    return torch.device("cuda") if found and name != "cpu" else CPU
+                       "Leave --device out, or install a build for CUDA as https://pytorch.org says.")
+    return torch.device("cuda") if found and name != "cpu" else torch.device("cpu")
