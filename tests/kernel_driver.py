@@ -32,6 +32,7 @@ ZIG = (sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eab
        "-mcpu=cortex_m33+dsp+fp_armv8d16sp")
 FLASH = (0x0800_0000, 4 << 20)
 RAM = (0x2000_0000, 1 << 20)
+ROOM = 1 << 14  # bytes of scratch memory that a kernel may borrow
 RETURN = FLASH[0] + FLASH[1] - 16  # where `run` returns to
 
 COLLECT = """
@@ -128,16 +129,16 @@ def program(jobs: Sequence[Job]) -> str:
         arguments = [_argument(i, graph, t) if t else "NULL" for t in node.inputs]
         data += [table(_argument(i, graph, t), c) for t in node.inputs if t and (c := graph[t].data) is not None]
         portable.call(f"job{i}", f"{prepared.kernel}(&params{i}, {', '.join(arguments)}, output{i});", i, one, size)
-        if scratch:
-            dsp.lines.append(f"_Alignas(4) static uint8_t scratch{i}[{scratch}];")
         for goal in one.goals:
-            form = OPS[node.op].dsp(graph, node, goal)
+            form = OPS[node.op].dsp_within(graph, node, goal, ROOM)
             assert form is not None, f"{graph.name}: the portable kernel serves"
             kernels.add(form.kernel)
             params = f"params{i}_{goal}"
             dsp.lines += _parameters(params, form.kernel, form.params)
             call = f"{form.kernel}_inline(&{params}, {params}.layout" if form.inline else f"{form.kernel}(&{params}"
-            end = f", scratch{i});" if scratch else ");"
+            if scratch:
+                dsp.lines.append(f"_Alignas(4) static uint8_t scratch{i}_{goal}[{form.borrows or scratch}];")
+            end = f", scratch{i}_{goal});" if scratch else ");"
             taken = ", ".join(_argument(i, graph, t) for t in node.inputs
                               if t and (form.takes_constants or graph[t].data is None))
             dsp.call(f"job{i}_{goal}", f"{call}, {taken}, output{i}{end}", i, one, size)
@@ -258,6 +259,8 @@ def _initialiser(name: str, params: Any) -> tuple[list[str], str]:
         elif is_dataclass(value):
             more, value = _initialiser(name, value)
             lines += more
+        elif value is None:
+            value = "NULL"
         members.append(f".{field.name} = {value}")
     return lines, f"{{{', '.join(members)}}}"
 

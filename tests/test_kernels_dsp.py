@@ -16,6 +16,7 @@ import pytest
 from kernel_driver import (
     ARM_GCC,
     FLAGS,
+    ROOM,
     ZIG,
     Job,
     build_host,
@@ -96,10 +97,16 @@ MORE_CASES = (
     Conv2D.case("joined_long_rounds", 2, 4, 140, 30, 1, 1),
     Conv2D.case("joined_in_blocks", 4, 6, 64, 131, 1, 1, same(activation="relu"), zero_points=(-128, -128)),
     Conv2D.case("sums_too_large_to_join", 1, 5, 600, 3, 1, 1),
+    Conv2D.case("tiles_at_a_border", 5, 6, 32, 40, 3, 3, same(activation="relu"), zero_points=(-128, -128)),
     Conv2D.case("one_position_left", 3, 3, 64, 128, 1, 1),
     Conv2D.case("two_positions_left", 1, 6, 32, 257, 1, 1, same(activation="relu6")),
     Conv2D.case("two_positions_left_of_int8", 1, 6, 1200, 7, 1, 1),
     DepthwiseConv2D.case("rows_of_seven", 6, 7, 7, 1, 3, 3, same((1, 2))),
+    DepthwiseConv2D.case("two_at_a_time", 8, 10, 8, 1, 3, 3, same((2, 2), activation="relu"), (7, -128)),
+    DepthwiseConv2D.case("two_at_a_time_odd", 7, 11, 12, 1, 3, 3, Conv2DAttrs((2, 2), activation="relu"),
+                         (-128, -128)),
+    DepthwiseConv2D.case("all_strips_odd", 7, 5, 12, 1, 3, 3, same(activation="relu"), zero_points=(127, -128)),
+    DepthwiseConv2D.case("all_strips_even", 6, 8, 10, 1, 3, 3, same(activation="relu"), zero_points=(3, -128)),
     DepthwiseConv2D.case("dilated_in_both", 8, 9, 5, 1, 3, 3, same(dilation=(2, 3))),
     DepthwiseConv2D.case("all_border", 2, 3, 6, 1, 3, 7, same()),
     DepthwiseConv2D.case("long", 1, 40, 4, 1, 1, 21, same()),
@@ -164,23 +171,25 @@ def jobs() -> tuple[Job, ...]:
 def goals_of(graph: IntGraph, i: int) -> tuple[Goal, ...]:
     own = graph.nodes[0].op == "fully_connected" or any(conv_paths(graph, GOALS[i % 2]))
     wanted = ("size", GOALS[i % 2]) if own or i % 3 == 0 else ("size",)
+    if graph.nodes[0].op == "depthwise_conv_2d":  # whose quickest code only "speed" has
+        wanted += ("speed",)
     there = dsp_goals(graph)
     return tuple(g for g in there if g in wanted) or there[:1]
 
 
 def conv_paths(graph: IntGraph, goal: Goal) -> tuple[bool, bool, int]:
-    """Of a convolution: joined weights, channels in blocks, positions one by one at the end."""
+    """Of a convolution: joined weights, several tiles at a time, positions one by one at the end."""
     (node,) = graph.nodes
-    form = OPS[node.op].dsp(graph, node, goal)
+    form = OPS[node.op].dsp_within(graph, node, goal, ROOM)
     if form is None or form.kernel != "he_conv_2d_s8_dsp" or goal == "size":
         return False, False, 0
     p = form.params
-    return p.layout == WEIGHTS_JOINED, p.block < p.dot.channels, p.last
+    return p.layout == WEIGHTS_JOINED, p.tiles > 1, p.last
 
 
 def test_cases_reach_the_paths_of_convolutions() -> None:
     reached = {conv_paths(j.graph, goal) for j in jobs() for goal in j.goals}
-    assert {blocks for _, blocks, _ in reached} == {True, False}
+    assert {tiles for _, tiles, _ in reached} == {True, False}
     wanted = {(True, 0), (True, 1), (True, 2), (False, 0), (False, 2)}
     assert {(joined, last) for joined, _, last in reached} >= wanted
 
@@ -306,12 +315,14 @@ def test_emulation_equals_the_instructions(tmp_path: Path) -> None:
 
 REQUANTIZE = """
 #include "he_requantize_dsp.h"
-void channel(int32_t n, const int32_t *sum, const he_requantize_s8 *r, const int32_t *words, int8_t *q);
-void channel(int32_t n, const int32_t *sum, const he_requantize_s8 *r, const int32_t *words, int8_t *q)
+void channel(int32_t n, const int32_t *sum, uint32_t fine, const he_requantize_s8 *r, const int32_t *words,
+             int8_t *q);
+void channel(int32_t n, const int32_t *sum, uint32_t fine, const he_requantize_s8 *r, const int32_t *words,
+             int8_t *q)
 {
     for (int32_t i = 0; i < n; ++i) {
         const int32_t shift = r->sum_shift ? r->sum_shift : words[3];
-        q[i] = he_requantize_s8_sum(r, words, (int32_t)((uint32_t)sum[i] << (r->shifted ? shift : 0)));
+        q[i] = he_requantize_s8_sum(r, words, (int32_t)(((uint32_t)sum[i] << (r->shifted ? shift : 0)) + fine));
     }
 }
 """
@@ -365,7 +376,8 @@ def test_requantisation_equals_double_rounding(tmp_path: Path) -> None:
                     q = np.empty(sums.size, np.int8)
                     values = np.array([getattr(r, f.name) for f in fields(r)], np.int32)
                     words = c.words[o].copy()
-                    channel(sums.size, *(a.ctypes.data_as(ctypes.c_void_p) for a in (sums, values, words, q)))
+                    given_sums, *others = (a.ctypes.data_as(ctypes.c_void_p) for a in (sums, values, words, q))
+                    channel(sums.size, given_sums, 0 if c.fine is None else int(c.fine[o]), *others)
                     assert np.array_equal(q, expected), (r, c.words[o], multiplier[o], shift[o], low, high)
     alone = {(form, shifted, 0) for form in (UPWARD, AWAY) for shifted in (0, 1)}
     alike = {(form, shifted, 2) for form in (UPWARD, AWAY) for shifted in (0, 1)}

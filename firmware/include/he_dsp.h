@@ -63,6 +63,16 @@
 /* A function of its own in every profile, whose registers and stack are not its caller's. */
 #define HE_NEVER_INLINE static __attribute__((noinline))
 
+/* Code of a layer and the tables that it alone reads, in sections that a linker script sorts by name: side by side they
+ * do not drive each other out of a small cache of the flash, if it can hold both. */
+#if defined(__arm__) && defined(__ELF__)
+#define HE_NODE_CODE(node) __attribute__((section(".he_node." #node ".code")))
+#define HE_NODE_DATA(node) __attribute__((section(".he_node." #node ".data")))
+#else
+#define HE_NODE_CODE(node)
+#define HE_NODE_DATA(node)
+#endif
+
 /* Four int8 from any address: one LDR, which may be unaligned (an LDRD or LDM may not). */
 HE_ALWAYS_INLINE uint32_t he_load_4(const int8_t *from)
 {
@@ -278,6 +288,12 @@ HE_ALWAYS_INLINE he_words he_next_two(const uint32_t **from)
 {
     const he_words words = {(*from)[0], (*from)[1]};
     *from += 2;
+    return words;
+}
+
+HE_ALWAYS_INLINE he_words he_two_words(const uint32_t *from)
+{
+    const he_words words = {from[0], from[1]};
     return words;
 }
 
@@ -564,6 +580,14 @@ HE_ALWAYS_INLINE he_words he_next_two(const uint32_t **from)
     he_words words;
     __asm__ volatile("ldrd %0, %1, [%2], #8"
                      : "=&r"(words.first), "=&r"(words.second), "+&r"(*from) : : "memory");
+    return words;
+}
+
+/* Two words at `from`, which is a multiple of 4. */
+HE_ALWAYS_INLINE he_words he_two_words(const uint32_t *from)
+{
+    he_words words;
+    __asm__ volatile("ldrd %0, %1, [%2]" : "=&r"(words.first), "=r"(words.second) : "r"(from) : "memory");
     return words;
 }
 

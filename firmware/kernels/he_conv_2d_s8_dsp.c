@@ -13,9 +13,9 @@ uint32_t he_conv_find_places(const he_conv_2d_s8_dsp_params *p, int32_t oy, int3
 }
 
 void he_conv_widen_clipped(const he_conv_2d_s8_dsp_params *p, const int8_t *input, int32_t oy, int32_t ox,
-                           uint32_t clipped, uint8_t *scratch)
+                           uint32_t clipped, uint32_t *tile, int8_t *stage)
 {
-    he_conv_widen_clipped_inline(p, false, input, oy, ox, clipped, scratch);
+    he_conv_widen_clipped_inline(p, false, input, oy, ox, clipped, tile, stage);
 }
 
 void he_conv_2d_s8_dsp(const he_conv_2d_s8_dsp_params *params, const int8_t *input, int8_t *output,

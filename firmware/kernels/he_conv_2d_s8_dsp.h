@@ -7,8 +7,9 @@
  * computed (he_dot_s8_dsp.h). The last tile starts earlier if fewer than four positions are left, and computes some
  * once more, or only those that are left, one by one. Fewer than four positions in all are computed one by one.
  *
- * Weights that exceed the cache of the flash would be missed by every tile: then the channels are taken in blocks whose
- * weights stay there, and each tile is widened once for each block.
+ * Weights that exceed the cache of the flash would be missed by every tile. Then several tiles are widened side by side,
+ * if the arena has room for them there, and channels are taken in blocks whose weights stay in the cache until all of
+ * these tiles have met them. Without room each tile is widened once for each block.
  */
 #ifndef HE_CONV_2D_S8_DSP_H
 #define HE_CONV_2D_S8_DSP_H
@@ -32,6 +33,7 @@ typedef struct {
     int32_t own_border;            /* 1: code for the border of its own, with constant params only */
     /* Both count with constant params only; results are the same. */
     int32_t block;                 /* channels at a time, an even number or all */
+    int32_t tiles;                 /* side by side in the scratch; 1 or, with a block that they share, more */
     int32_t last;                  /* positions that are computed one by one, at the end: 0, 1 or 2 */
     int32_t tile;                  /* byte of the scratch where the tile (or row) starts; in front, a run has room */
     he_dot_s8 dot;                 /* of a tile, or of a row if there are fewer than four positions */
@@ -76,10 +78,8 @@ HE_ALWAYS_INLINE uint32_t he_conv_find_places_inline(const he_conv_2d_s8_dsp_par
 /* Widen again those of four patches whose bit is set. */
 HE_ALWAYS_INLINE void he_conv_widen_clipped_inline(const he_conv_2d_s8_dsp_params *p, bool own_border,
                                                    const int8_t *input, int32_t oy, int32_t ox, uint32_t clipped,
-                                                   uint8_t *scratch)
+                                                   uint32_t *tile, int8_t *stage)
 {
-    int8_t *const stage = (int8_t *)scratch;
-    uint32_t *tile = (uint32_t *)(void *)(scratch + p->tile);
     for (; clipped != 0; clipped >>= 1) {
         if (clipped & 1U) {
             if (own_border) {
@@ -100,7 +100,7 @@ HE_ALWAYS_INLINE void he_conv_widen_clipped_inline(const he_conv_2d_s8_dsp_param
 uint32_t he_conv_find_places(const he_conv_2d_s8_dsp_params *p, int32_t oy, int32_t ox, int32_t at,
                              he_conv_places *places);
 void he_conv_widen_clipped(const he_conv_2d_s8_dsp_params *p, const int8_t *input, int32_t oy, int32_t ox,
-                           uint32_t clipped, uint8_t *scratch);
+                           uint32_t clipped, uint32_t *tile, int8_t *stage);
 
 /* Widen four patches that lie inside the input. */
 HE_ALWAYS_INLINE void he_conv_widen(const he_geometry *g, const int8_t *input, he_conv_places places, uint32_t *tile)
@@ -127,7 +127,8 @@ HE_ALWAYS_INLINE void he_conv_widen(const he_geometry *g, const int8_t *input, h
 
 /* Widen the patches of four positions from (oy, ox) on, the first of which starts at byte `at`. */
 HE_ALWAYS_INLINE void he_conv_fill_tile(const he_conv_2d_s8_dsp_params *p, bool own_border, const int8_t *input,
-                                        int32_t position, int32_t oy, int32_t ox, int32_t at, uint8_t *scratch)
+                                        int32_t position, int32_t oy, int32_t ox, int32_t at, uint32_t *tile,
+                                        int8_t *stage)
 {
     const he_geometry *const g = &p->geometry;
     const int32_t step = g->stride_w * g->input_c;
@@ -154,13 +155,52 @@ HE_ALWAYS_INLINE void he_conv_fill_tile(const he_conv_2d_s8_dsp_params *p, bool 
                                 : he_conv_find_places(p, oy, ox, at, &places);
     }
     if (p->inner_rows > 0 && p->inner_columns > 0) {
-        he_conv_widen(g, input, places, (uint32_t *)(void *)(scratch + p->tile));
+        he_conv_widen(g, input, places, tile);
     }
     if (clipped != 0) {
         if (own_border) {
-            he_conv_widen_clipped_inline(p, true, input, oy, ox, clipped, scratch);
+            he_conv_widen_clipped_inline(p, true, input, oy, ox, clipped, tile, stage);
         } else {
-            he_conv_widen_clipped(p, input, oy, ox, clipped, scratch);
+            he_conv_widen_clipped(p, input, oy, ox, clipped, tile, stage);
+        }
+    }
+}
+
+/* Some channels at the positions of a tile, the first of which is `position`: of the last tile, perhaps only of those
+ * that no other has. */
+HE_ALWAYS_INLINE void he_conv_tile(const he_conv_2d_s8_dsp_params *p, int32_t layout, int32_t first, int32_t count,
+                                   int32_t position, const uint32_t *tile, int8_t *output)
+{
+    int8_t *const y = output + position * p->dot.channels;
+    if (__builtin_constant_p(p->last) && p->last != 0 && position == p->positions - 4) {
+        for (int32_t n = 4 - p->last; n < 4; ++n) {
+            he_tile_s8_position(&p->dot, layout, first, count, tile + n, y + n * p->dot.channels);
+        }
+        return;
+    }
+    he_tile_s8(&p->dot, layout, first, count, tile, y);
+}
+
+/* All positions of all channels, several tiles at a time. */
+HE_ALWAYS_INLINE void he_conv_tiles(const he_conv_2d_s8_dsp_params *p, int32_t layout, const int8_t *input,
+                                    int8_t *output, uint8_t *scratch)
+{
+    const he_geometry *const g = &p->geometry;
+    uint32_t *const tiles = (uint32_t *)(void *)(scratch + p->tile);
+    for (int32_t begin = 0; begin < p->positions; begin += 4 * p->tiles) {
+        const int32_t left = (p->positions - begin + 3) / 4, filled = left < p->tiles ? left : p->tiles;
+        for (int32_t n = 0; n < filled; ++n) {
+            const int32_t next = begin + 4 * n, most = p->positions - 4, position = next < most ? next : most;
+            const int32_t oy = position / g->output_w, ox = position - oy * g->output_w;
+            he_conv_fill_tile(p, layout != HE_WEIGHTS_8 && p->own_border, input, position, oy, ox,
+                              he_conv_start(g, oy, ox), tiles + 4 * n * p->dot.pairs, (int8_t *)scratch);
+        }
+        for (int32_t first = 0; first < p->dot.channels; first += p->block) {
+            const int32_t rest = p->dot.channels - first, count = rest < p->block ? rest : p->block;
+            for (int32_t n = 0; n < filled; ++n) {
+                const int32_t next = begin + 4 * n, most = p->positions - 4;
+                he_conv_tile(p, layout, first, count, next < most ? next : most, tiles + 4 * n * p->dot.pairs, output);
+            }
         }
     }
 }
@@ -170,7 +210,7 @@ HE_ALWAYS_INLINE void he_conv_block(const he_conv_2d_s8_dsp_params *p, int32_t l
                                     const int8_t *input, int8_t *output, uint8_t *scratch)
 {
     const he_geometry *const g = &p->geometry;
-    const uint32_t *const tile = (const uint32_t *)(const void *)(scratch + p->tile);
+    uint32_t *const tile = (uint32_t *)(void *)(scratch + p->tile);
     const bool own_border = layout != HE_WEIGHTS_8 && p->own_border; /* so that one copy for all has no other */
     int32_t oy = 0, ox = 0, at = he_conv_start(g, 0, 0);
     for (int32_t position = 0; position < p->positions; position += 4) {
@@ -180,15 +220,8 @@ HE_ALWAYS_INLINE void he_conv_block(const he_conv_2d_s8_dsp_params *p, int32_t l
             ox = position - oy * g->output_w;
             at = he_conv_start(g, oy, ox);
         }
-        he_conv_fill_tile(p, own_border, input, position, oy, ox, at, scratch);
-        int8_t *const y = output + position * p->dot.channels;
-        if (__builtin_constant_p(p->last) && p->last != 0 && position == p->positions - 4) {
-            for (int32_t n = 4 - p->last; n < 4; ++n) {
-                he_tile_s8_position(&p->dot, layout, first, count, tile + n, y + n * p->dot.channels);
-            }
-            break;
-        }
-        he_tile_s8(&p->dot, layout, first, count, tile, y);
+        he_conv_fill_tile(p, own_border, input, position, oy, ox, at, tile, (int8_t *)scratch);
+        he_conv_tile(p, layout, first, count, position, tile, output);
         ox += 4;
         at += 4 * g->stride_w * g->input_c;
         while (ox >= g->output_w) {
@@ -212,6 +245,10 @@ HE_ALWAYS_INLINE void he_conv_2d_s8_dsp_inline(const he_conv_2d_s8_dsp_params *p
             he_widen_border(g, input, oy, ox, tile, 1, (int8_t *)scratch);
             he_row_s8(&p->dot, layout, tile, output + position * p->dot.channels);
         }
+        return;
+    }
+    if (__builtin_constant_p(p->tiles) && p->tiles > 1) {
+        he_conv_tiles(p, layout, input, output, scratch);
         return;
     }
     const int32_t block = __builtin_constant_p(p->block) ? p->block : p->dot.channels;

@@ -23,6 +23,7 @@
 
 #include <stdbool.h>
 
+#include "he_depthwise_3x3_asm.h"
 #include "he_dot_s8_dsp.h"
 #include "he_requantize_dsp.h"
 
@@ -34,6 +35,9 @@ typedef struct {
     int32_t output_rows, output_columns;           /* at least two columns */
     int32_t output_row_step, output_column_step;
     int32_t pad_top, pad_left;
+    /* Both count with constant params only, and where the compiler takes that assembly; results are the same. */
+    int32_t assembled;                  /* 1: he_strip_3x3 computes it */
+    int32_t all_strips;                 /* 1: the scratch has room for those of all rows */
     int32_t line;                       /* columns that the output reads, those outside the input included */
     int32_t layout;                     /* HE_WEIGHTS_16 or _8 */
     int32_t input_zero_point;
@@ -102,21 +106,21 @@ typedef struct {
     int32_t first, second;
 } he_two_rows;
 
-/* The first of three columns. */
-HE_ALWAYS_INLINE he_two_rows he_column_3_first(uint32_t upper, uint32_t lower, const he_column_3 *w, int32_t bias)
+HE_ALWAYS_INLINE he_two_rows he_rows_start(uint32_t upper, uint32_t weights, int32_t bias)
 {
-    he_two_rows s = {he_smlad_first(upper, w->upper, bias), he_smlatb_first(upper, w->upper, bias)};
-    he_smlabt_to(&s.first, lower, w->lower);
-    he_smlad_to(&s.second, lower, w->lower);
-    return s;
+    return (he_two_rows){he_smlad_first(upper, weights, bias), he_smlatb_first(upper, weights, bias)};
 }
 
-HE_ALWAYS_INLINE void he_column_3_next(uint32_t upper, uint32_t lower, const he_column_3 *w, he_two_rows *s)
+HE_ALWAYS_INLINE void he_rows_upper(he_two_rows *s, uint32_t upper, uint32_t weights)
 {
-    he_smlad_to(&s->first, upper, w->upper);
-    he_smlatb_to(&s->second, upper, w->upper);
-    he_smlabt_to(&s->first, lower, w->lower);
-    he_smlad_to(&s->second, lower, w->lower);
+    he_smlad_to(&s->first, upper, weights);
+    he_smlatb_to(&s->second, upper, weights);
+}
+
+HE_ALWAYS_INLINE void he_rows_lower(he_two_rows *s, uint32_t lower, uint32_t weights)
+{
+    he_smlabt_to(&s->first, lower, weights);
+    he_smlad_to(&s->second, lower, weights);
 }
 
 /* One channel of two output rows, the second `second` bytes behind the first; 0: the second is for nothing, and the
@@ -132,19 +136,21 @@ HE_ALWAYS_INLINE void he_depthwise_3x3_rows(const he_depthwise_3x3_s8_dsp_params
         upper -= back;
         lower -= back;
         y -= back * p->output_column_step;
-        uint32_t u = he_next_word(&upper), l = he_next_word(&lower);
-        he_two_rows here = he_column_3_first(u, l, &w0, bias);
-        u = he_next_word(&upper);
-        l = he_next_word(&lower);
-        he_two_rows there = he_column_3_first(u, l, &w0, bias);
-        he_column_3_next(u, l, &w1, &here);
-        u = upper[0];
-        l = lower[0];
-        he_column_3_next(u, l, &w2, &here);
-        he_column_3_next(u, l, &w1, &there);
-        u = upper[1];
-        l = lower[1];
-        he_column_3_next(u, l, &w2, &there);
+        he_words x = he_next_two(&upper);
+        he_two_rows here = he_rows_start(x.first, w0.upper, bias), there = he_rows_start(x.second, w0.upper, bias);
+        he_rows_upper(&here, x.second, w1.upper);
+        x = he_two_words(upper);
+        he_rows_upper(&here, x.first, w2.upper);
+        he_rows_upper(&there, x.first, w1.upper);
+        he_rows_upper(&there, x.second, w2.upper);
+        x = he_next_two(&lower);
+        he_rows_lower(&here, x.first, w0.lower);
+        he_rows_lower(&here, x.second, w1.lower);
+        he_rows_lower(&there, x.second, w0.lower);
+        x = he_two_words(lower);
+        he_rows_lower(&here, x.first, w2.lower);
+        he_rows_lower(&there, x.first, w1.lower);
+        he_rows_lower(&there, x.second, w2.lower);
         y[second] = he_requantize_s8_sum(&p->requantize, channel, here.second);
         y[second + p->output_column_step] = he_requantize_s8_sum(&p->requantize, channel, there.second);
         y[0] = he_requantize_s8_sum(&p->requantize, channel, here.first);
@@ -153,11 +159,56 @@ HE_ALWAYS_INLINE void he_depthwise_3x3_rows(const he_depthwise_3x3_s8_dsp_params
     }
 }
 
+#if HE_TILE_S8_ASM
+/* As he_depthwise_3x3_rows, `two_rows` times. `lower` and `second` are constants. */
+HE_ALWAYS_INLINE void he_strip_3x3_rows(const he_depthwise_3x3_s8_dsp_params *p, int32_t two_rows,
+                                        const uint32_t *upper, int32_t lower, const uint32_t *w,
+                                        const int32_t *channel, int8_t *y, int32_t second)
+{
+    const int32_t odd = p->output_columns % 2, shift = p->requantize.right_shift, step = p->output_column_step;
+    const int32_t next = 16 * p->line, rows = 2 * p->output_row_step;
+    const he_strip_steps steps = {lower, second, step, p->output_columns - odd, next, rows, shift};
+    he_strip_3x3(steps, two_rows, upper, w, channel, y);
+    if (odd) {
+        const he_strip_steps last = {lower, second, step, 2, next, rows, shift};
+        he_strip_3x3(last, two_rows, upper + p->output_columns - 2, w, channel, y + (p->output_columns - 2) * step);
+    }
+}
+
+/* Four channels whose strips all lie side by side: each channel goes through all rows. */
+HE_ALWAYS_INLINE void he_depthwise_3x3_all(const he_depthwise_3x3_s8_dsp_params *p, const int8_t *input,
+                                           const uint32_t *w, const int32_t *channel, int8_t *output,
+                                           uint32_t *scratch)
+{
+    const int32_t two_rows = p->output_rows / 2, odd = p->output_rows % 2;
+    for (int32_t n = 0; n <= two_rows + odd; ++n) {
+        he_strip_fill(p, input, 2 * n - p->pad_top, scratch + 4 * n * p->line);
+    }
+    for (int32_t k = 0; k < 4; ++k) {
+        const uint32_t *const upper = scratch + k * p->line;
+        he_strip_3x3_rows(p, two_rows, upper, 16 * p->line, w, channel, output, p->output_row_step);
+        if (odd) {
+            he_strip_3x3_rows(p, 1, upper + 4 * two_rows * p->line, 16 * p->line, w, channel,
+                              output + 2 * two_rows * p->output_row_step, 0);
+        }
+        w += 6;
+        channel += HE_CHANNEL_WORDS;
+        ++output;
+    }
+}
+#endif
+
 /* Four channels. */
 HE_ALWAYS_INLINE void he_depthwise_3x3_four(const he_depthwise_3x3_s8_dsp_params *p, int32_t layout,
                                             const int8_t *input, const uint32_t *w, const int32_t *channel,
                                             int8_t *output, uint32_t *scratch)
 {
+#if HE_TILE_S8_ASM
+    if (__builtin_constant_p(p->all_strips) && p->all_strips) {
+        he_depthwise_3x3_all(p, input, w, channel, output, scratch);
+        return;
+    }
+#endif
     const int32_t words = layout == HE_WEIGHTS_16 ? 6 : 3;
     uint32_t *upper = scratch, *lower = scratch + 4 * p->line;
     int32_t top = -p->pad_top;
@@ -166,6 +217,22 @@ HE_ALWAYS_INLINE void he_depthwise_3x3_four(const he_depthwise_3x3_s8_dsp_params
         top += 2;
         he_strip_fill(p, input, top, lower);
         for (int32_t k = 0; k < 4; ++k) {
+#if HE_TILE_S8_ASM
+            if (__builtin_constant_p(p->assembled) && p->assembled) {
+                const uint32_t *const x = upper + k * p->line, *const v = w + k * words;
+                const int32_t *const c = channel + k * HE_CHANNEL_WORDS;
+                const int32_t below = 16 * p->line;
+                if (p->output_rows % 2 != 0 && left == 1) {
+                    /* The upper strip is the first one after an even number of steps. */
+                    he_strip_3x3_rows(p, 1, x, p->output_rows / 2 % 2 == 0 ? below : -below, v, c, output + k, 0);
+                } else if (upper == scratch) {
+                    he_strip_3x3_rows(p, 1, x, below, v, c, output + k, p->output_row_step);
+                } else {
+                    he_strip_3x3_rows(p, 1, x, -below, v, c, output + k, p->output_row_step);
+                }
+                continue;
+            }
+#endif
             he_depthwise_3x3_rows(p, layout, upper + k * p->line, lower + k * p->line, w + k * words,
                                   channel + k * HE_CHANNEL_WORDS, output + k, left > 1 ? p->output_row_step : 0);
         }

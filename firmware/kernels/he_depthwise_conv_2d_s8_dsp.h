@@ -18,7 +18,9 @@
 #if HE_USE_DSP
 
 #include <stdbool.h>
+#include <stddef.h>
 
+#include "he_depthwise_two_asm.h"
 #include "he_requantize_dsp.h"
 
 /* Field names as in DepthwiseConv2DDspParams (harembed/ir/ops/depthwise_dsp.py). */
@@ -35,6 +37,9 @@ typedef struct {
     int32_t input_zero_point;
     const uint32_t *weights;
     const int32_t *channel;        /* [channels][HE_CHANNEL_WORDS]; the bias without the input's zero_point */
+    /* Both count with constant params only; results are the same. */
+    const uint32_t *two;           /* of he_depthwise_two; NULL if that does not compute it */
+    int32_t own_border;            /* 1: at most the last row and column reach beyond the input, which have own code */
     he_requantize_s8 requantize;
 } he_depthwise_conv_2d_s8_dsp_params;
 
@@ -164,11 +169,52 @@ HE_ALWAYS_INLINE void he_depthwise_border(const he_depthwise_conv_2d_s8_dsp_para
     he_depthwise_position(p, taps, taps.rows, taps.columns, y);
 }
 
+/* One row where at most the last column reaches beyond the input, and `rows` of the taps do not, from x on. */
+HE_ALWAYS_INLINE void he_depthwise_row(const he_depthwise_conv_2d_s8_dsp_params *p, int32_t rows, const int8_t *x,
+                                       int8_t *y)
+{
+    const int32_t step = p->stride_w * p->channels;
+    int32_t left = p->inner_columns;
+#if HE_TILE_S8_ASM
+    if (__builtin_constant_p(p->channels) && p->two != NULL && rows == p->filter_h) {
+        const he_two_steps steps = {p->dilation_h * p->input_w * p->channels, p->dilation_w * p->channels, step,
+                                    p->channels, p->channels, p->requantize.right_shift};
+        for (; left > 1; left -= 2) {
+            he_depthwise_two(steps, x, p->two, y);
+            x += 2 * step;
+            y += 2 * p->channels;
+        }
+    }
+#endif
+    for (; left > 0; --left) {
+        const he_depthwise_taps taps = {0, rows, 0, p->filter_w, x};
+        he_depthwise_position(p, taps, rows, p->filter_w, y);
+        x += step;
+        y += p->channels;
+    }
+    if (p->inner_columns < p->output_w) {
+        const int32_t columns = p->input_w - (p->output_w - 1) * p->stride_w;
+        const he_depthwise_taps taps = {0, rows, 0, columns, x};
+        he_depthwise_position(p, taps, rows, columns, y);
+    }
+}
+
 /* With constant params everything folds that does not depend on the data. */
 HE_ALWAYS_INLINE void he_depthwise_conv_2d_s8_dsp_inline(const he_depthwise_conv_2d_s8_dsp_params *p, int32_t layout,
                                                          const int8_t *input, int8_t *output)
 {
     (void)layout;
+    if (__builtin_constant_p(p->own_border) && p->own_border) {
+        for (int32_t left = p->inner_rows; left > 0; --left) {
+            he_depthwise_row(p, p->filter_h, input, output);
+            input += p->stride_h * p->input_w * p->channels;
+            output += p->output_w * p->channels;
+        }
+        if (p->inner_rows < p->output_h) {
+            he_depthwise_row(p, p->input_h - (p->output_h - 1) * p->stride_h, input, output);
+        }
+        return;
+    }
     const int32_t step = p->stride_w * p->channels;
     for (int32_t oy = 0; oy < p->output_h; ++oy) {
         const int32_t top = oy * p->stride_h - p->pad_top;

@@ -17,6 +17,9 @@
  *                                      Row: of each of 4 channels for each two pairs.
  * What is left of channels goes one by one: in a tile as pairs of int16 or joined, in a row in the row's layout.
  *
+ * In front of the weights of each two channels of a tile (or of the last) stand the biases of these, behind them
+ * multiplier, rounding and shift of each: what two pointers would walk along, one does. A row has a table of channels.
+ *
  * Joined weights meet inputs that are joined, too: of two pairs (x0, x1), (x2, x3) there stand (y2, y3) and
  * (256 x0 - y2, 256 x1 - y3), y = x - 127. The weights as they are times the first, and SXTB16 of the weights,
  * (k0, k1), times the second make 256 times the sum: half as many bytes of weights as with int16, and one instruction
@@ -36,10 +39,11 @@ enum { HE_WEIGHTS_16 = 0, HE_WEIGHTS_8 = 1, HE_WEIGHTS_JOINED = 2 }; /* a layout
 
 typedef struct {
     int32_t pairs; /* of taps, those that fill up included; even for a row and for joined weights */
-    int32_t unroll; /* pairs in a round of a tile's loop: 4, with code of its own also 8, joined also 16 */
+    int32_t unroll; /* pairs in a round of a tile's loop: 4, with code of its own also 8 or,
+                       where so many are all or weights are joined, 16 */
     int32_t channels;
     const uint32_t *weights;
-    const int32_t *channel; /* [channels][HE_CHANNEL_WORDS] */
+    const int32_t *channel; /* [channels][HE_CHANNEL_WORDS]; of a row */
     he_requantize_s8 requantize;
 } he_dot_s8;
 
@@ -131,7 +135,7 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t u
     }
 #endif
     const uint32_t *w = *weights;
-    if (unroll == 8 && pairs <= 8) {
+    if (unroll >= 8 && pairs <= 8) {
         HE_FREE_REGISTERS(); /* in straight code the compiler would keep the caller's addresses, not the sums */
     }
     const he_words v = he_tile_s8_weights(channels, layout, &w);
@@ -140,6 +144,22 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t u
     const int32_t joined = layout == HE_WEIGHTS_JOINED ? 1 : 0;
     const int32_t steps = (pairs >> joined) - 1, round = unroll >> joined;
     switch (steps & (round - 1)) {
+    case 15:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 14:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 13:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 12:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 11:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 10:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 9:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
+    case 8:
+        he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
     case 7:
         he_tile_s8_step(channels, layout, &s, &x, &w); /* fallthrough */
     case 6:
@@ -178,11 +198,12 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_taps(int channels, int32_t layout, int32_t u
     return s;
 }
 
-HE_ALWAYS_INLINE void he_tile_s8_store_inline(const he_dot_s8 *dot, const int32_t *channel, int32_t s0, int32_t s1,
+/* `scale`: multiplier, rounding and shift of a channel. */
+HE_ALWAYS_INLINE void he_tile_s8_store_inline(const he_dot_s8 *dot, const uint32_t *scale, int32_t s0, int32_t s1,
                                               int32_t s2, int32_t s3, int8_t *y)
 {
     he_requantize_s8 r = dot->requantize;
-    he_channel_s8 c = he_channel_at(channel);
+    he_channel_s8 c = {0, (int32_t)scale[0], (int32_t)scale[1], (int32_t)scale[2]};
     he_requantize_as_one(&r, &c);
     const int32_t n = dot->channels;
     y[0] = he_requantize_s8_shifts(&r, c, s0);
@@ -191,28 +212,30 @@ HE_ALWAYS_INLINE void he_tile_s8_store_inline(const he_dot_s8 *dot, const int32_
     y[3 * n] = he_requantize_s8_shifts(&r, c, s3);
 }
 
-__attribute__((noinline, unused)) static void he_tile_s8_store_any(const he_dot_s8 *dot, const int32_t *channel,
+__attribute__((noinline, unused)) static void he_tile_s8_store_any(const he_dot_s8 *dot, const uint32_t *scale,
                                                                    int32_t s0, int32_t s1, int32_t s2, int32_t s3,
                                                                    int8_t *y)
 {
-    he_tile_s8_store_inline(dot, channel, s0, s1, s2, s3, y);
+    he_tile_s8_store_inline(dot, scale, s0, s1, s2, s3, y);
 }
 
 /* Requantise and store the sums of one channel at four positions. */
-HE_ALWAYS_INLINE void he_tile_s8_store(const he_dot_s8 *dot, const int32_t *channel, int32_t s0, int32_t s1,
+HE_ALWAYS_INLINE void he_tile_s8_store(const he_dot_s8 *dot, const uint32_t *scale, int32_t s0, int32_t s1,
                                        int32_t s2, int32_t s3, int8_t *y)
 {
     if (__builtin_constant_p(dot->requantize.form)) {
-        he_tile_s8_store_inline(dot, channel, s0, s1, s2, s3, y);
+        he_tile_s8_store_inline(dot, scale, s0, s1, s2, s3, y);
     } else {
-        he_tile_s8_store_any(dot, channel, s0, s1, s2, s3, y);
+        he_tile_s8_store_any(dot, scale, s0, s1, s2, s3, y);
     }
 }
 
-/* Words of weights of two channels in a tile. */
+#define HE_SCALE_WORDS (HE_CHANNEL_WORDS - 1)
+
+/* Words of two channels in a tile. */
 HE_ALWAYS_INLINE int32_t he_tile_s8_words(const he_dot_s8 *dot, int32_t layout)
 {
-    return layout == HE_WEIGHTS_16 ? 2 * dot->pairs : dot->pairs;
+    return 2 * HE_CHANNEL_WORDS + (layout == HE_WEIGHTS_16 ? 2 * dot->pairs : dot->pairs);
 }
 
 /* `count` channels from an even `first` on; an odd count is that of the last. tile [pairs][4 positions];
@@ -222,20 +245,20 @@ HE_ALWAYS_INLINE void he_tile_s8(const he_dot_s8 *dot, int32_t layout, int32_t f
 {
     const int32_t unroll = layout == HE_WEIGHTS_8 ? 4 : dot->unroll;
     const uint32_t *w = dot->weights + (first >> 1) * he_tile_s8_words(dot, layout);
-    const int32_t *channel = dot->channel + first * HE_CHANNEL_WORDS;
     y += first;
     for (int32_t left = count >> 1; left > 0; --left) {
-        const int32_t a = he_channel_at(channel).bias, b = he_channel_at(channel + HE_CHANNEL_WORDS).bias;
-        const he_sums s = he_tile_s8_taps(2, layout, unroll, dot->pairs, a, b, tile, &w);
-        he_tile_s8_store(dot, channel, s.a0, s.a1, s.a2, s.a3, y);
-        he_tile_s8_store(dot, channel + HE_CHANNEL_WORDS, s.b0, s.b1, s.b2, s.b3, y + 1);
-        channel += 2 * HE_CHANNEL_WORDS;
+        const he_words start = he_next_two(&w);
+        const he_sums s = he_tile_s8_taps(2, layout, unroll, dot->pairs, (int32_t)start.first, (int32_t)start.second,
+                                          tile, &w);
+        he_tile_s8_store(dot, w, s.a0, s.a1, s.a2, s.a3, y);
+        he_tile_s8_store(dot, w + HE_SCALE_WORDS, s.b0, s.b1, s.b2, s.b3, y + 1);
+        w += 2 * HE_SCALE_WORDS;
         y += 2;
     }
     if (count & 1) {
-        const int32_t a = he_channel_at(channel).bias;
+        const int32_t a = (int32_t)he_next_word(&w);
         const he_sums s = he_tile_s8_taps(1, layout, unroll, dot->pairs, a, 0, tile, &w);
-        he_tile_s8_store(dot, channel, s.a0, s.a1, s.a2, s.a3, y);
+        he_tile_s8_store(dot, w, s.a0, s.a1, s.a2, s.a3, y);
     }
 }
 
@@ -245,6 +268,7 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_one(int channels, int32_t layout, int32_t pa
 {
     he_sums s = {a, 0, 0, 0, b, 0, 0, 0};
     const int32_t joined = layout == HE_WEIGHTS_JOINED ? 1 : 0;
+    HE_UNROLL_SOME
     for (int32_t left = pairs >> joined; left > 0; --left) {
         const he_words v = he_tile_s8_weights(channels, layout, w);
         uint32_t u = x[0];
@@ -265,24 +289,69 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_one(int channels, int32_t layout, int32_t pa
     return s;
 }
 
-/* As he_tile_s8 for one position, the tile's first. */
+HE_ALWAYS_INLINE int8_t he_tile_s8_scaled(const he_dot_s8 *dot, const uint32_t *scale, int32_t sum)
+{
+    const he_channel_s8 channel = {0, (int32_t)scale[0], (int32_t)scale[1], (int32_t)scale[2]};
+    return he_requantize_s8_inline(&dot->requantize, channel, sum);
+}
+
+/* Four channels, the last two `next` words behind the first, at the tile's first position; *weights then points behind
+ * the weights of the first two. */
+HE_ALWAYS_INLINE void he_tile_s8_four(const he_dot_s8 *dot, int32_t layout, int32_t next, const uint32_t *x,
+                                      const uint32_t *w, int8_t *y)
+{
+    const uint32_t *v = w + next;
+    const he_words start = he_next_two(&w), start2 = he_next_two(&v);
+    he_sums s = {(int32_t)start.first, (int32_t)start.second, (int32_t)start2.first, (int32_t)start2.second, 0, 0, 0, 0};
+    const int32_t joined = layout == HE_WEIGHTS_JOINED ? 1 : 0;
+    HE_UNROLL_SOME
+    for (int32_t left = dot->pairs >> joined; left > 0; --left) {
+        const he_words a = he_tile_s8_weights(2, layout, &w), b = he_tile_s8_weights(2, layout, &v);
+        uint32_t u = x[0];
+        x += 4;
+        he_smlad_to(&s.a0, u, a.first);
+        he_smlad_to(&s.a1, u, a.second);
+        he_smlad_to(&s.a2, u, b.first);
+        he_smlad_to(&s.a3, u, b.second);
+        if (joined) {
+            u = x[0];
+            x += 4;
+            he_smlad_to(&s.a0, u, he_sxtb16(a.first));
+            he_smlad_to(&s.a1, u, he_sxtb16(a.second));
+            he_smlad_to(&s.a2, u, he_sxtb16(b.first));
+            he_smlad_to(&s.a3, u, he_sxtb16(b.second));
+        }
+    }
+    y[0] = he_tile_s8_scaled(dot, w, s.a0);
+    y[1] = he_tile_s8_scaled(dot, w + HE_SCALE_WORDS, s.a1);
+    y[2] = he_tile_s8_scaled(dot, v, s.a2);
+    y[3] = he_tile_s8_scaled(dot, v + HE_SCALE_WORDS, s.a3);
+}
+
+/* As he_tile_s8 for one position, the tile's first. With constant params only. */
 HE_ALWAYS_INLINE void he_tile_s8_position(const he_dot_s8 *dot, int32_t layout, int32_t first, int32_t count,
                                           const uint32_t *tile, int8_t *y)
 {
-    const uint32_t *w = dot->weights + (first >> 1) * he_tile_s8_words(dot, layout);
-    const int32_t *channel = dot->channel + first * HE_CHANNEL_WORDS;
+    const int32_t words = he_tile_s8_words(dot, layout);
+    const uint32_t *w = dot->weights + (first >> 1) * words;
     y += first;
-    for (int32_t left = count >> 1; left > 0; --left) {
-        const int32_t a = he_channel_at(channel).bias, b = he_channel_at(channel + HE_CHANNEL_WORDS).bias;
-        const he_sums s = he_tile_s8_one(2, layout, dot->pairs, a, b, tile, &w);
-        y[0] = he_requantize_s8_sum(&dot->requantize, channel, s.a0);
-        y[1] = he_requantize_s8_sum(&dot->requantize, channel + HE_CHANNEL_WORDS, s.b0);
-        channel += 2 * HE_CHANNEL_WORDS;
+    for (int32_t left = count >> 2; left > 0; --left) {
+        he_tile_s8_four(dot, layout, words, tile, w, y);
+        w += 2 * words;
+        y += 4;
+    }
+    if (count & 2) {
+        const he_words start = he_next_two(&w);
+        const he_sums s = he_tile_s8_one(2, layout, dot->pairs, (int32_t)start.first, (int32_t)start.second, tile, &w);
+        y[0] = he_tile_s8_scaled(dot, w, s.a0);
+        y[1] = he_tile_s8_scaled(dot, w + HE_SCALE_WORDS, s.b0);
+        w += 2 * HE_SCALE_WORDS;
         y += 2;
     }
     if (count & 1) {
-        const he_sums s = he_tile_s8_one(1, layout, dot->pairs, he_channel_at(channel).bias, 0, tile, &w);
-        y[0] = he_requantize_s8_sum(&dot->requantize, channel, s.a0);
+        const int32_t a = (int32_t)he_next_word(&w);
+        const he_sums s = he_tile_s8_one(1, layout, dot->pairs, a, 0, tile, &w);
+        y[0] = he_tile_s8_scaled(dot, w, s.a0);
     }
 }
 

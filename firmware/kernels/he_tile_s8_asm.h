@@ -84,6 +84,22 @@ HE_ALWAYS_INLINE he_sums he_tile_s8_two(int32_t layout, int32_t unroll, int32_t 
     const int32_t joined = layout == HE_WEIGHTS_JOINED ? 1 : 0;
     const int32_t steps = (pairs >> joined) - 1, round = unroll >> joined;
     switch (steps & (round - 1)) {
+    case 15:
+        HE_TILE_MORE; /* fallthrough */
+    case 14:
+        HE_TILE_MORE; /* fallthrough */
+    case 13:
+        HE_TILE_MORE; /* fallthrough */
+    case 12:
+        HE_TILE_MORE; /* fallthrough */
+    case 11:
+        HE_TILE_MORE; /* fallthrough */
+    case 10:
+        HE_TILE_MORE; /* fallthrough */
+    case 9:
+        HE_TILE_MORE; /* fallthrough */
+    case 8:
+        HE_TILE_MORE; /* fallthrough */
     case 7:
         HE_TILE_MORE; /* fallthrough */
     case 6:

@@ -43,6 +43,18 @@ class MemoryPlan:
     lower_bound_bytes: int
     proven: bool
 
+    def room(self, index: int, scratch: str) -> tuple[int, int]:
+        """(offset, bytes) of the largest place in the arena that is free at a node, beside its scratch buffer, if it
+        has one: it may use more than it has to, as long as the arena does not grow."""
+        taken = sorted((self.offsets[b.name], _align(self.offsets[b.name] + b.nbytes))
+                       for b in self.buffers if b.name != scratch and b.first <= index <= b.last)
+        best, free_from = (0, 0), 0
+        for low, high in (*taken, (self.arena_bytes, 0)):
+            if low - free_from > best[1]:
+                best = free_from, low - free_from
+            free_from = max(free_from, high)
+        return best
+
     @property
     def gap_bytes(self) -> int:
         return self.arena_bytes - self.lower_bound_bytes

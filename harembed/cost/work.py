@@ -67,8 +67,13 @@ def _conv(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     return Work(*counter(form.params))
 
 
+# What a layer may borrow of the arena only a plan tells, which takes too long for a search. Layers that are large
+# enough to gain from it come late in a network, where tensors are small.
+_ROOM = 1 << 16
+
+
 def _form(graph: IntGraph, node: Node, goal: Goal | None) -> DspForm | None:
-    return None if goal is None else OPS[node.op].dsp(graph, node, goal)
+    return None if goal is None else OPS[node.op].dsp_within(graph, node, goal, _ROOM)
 
 
 def _depthwise_portable(graph: IntGraph, node: Node) -> Work:

@@ -22,12 +22,13 @@ def conv_work(p: Any) -> tuple[str, dict[str, float]]:
         terms = {"calls": 1.0, **_row(p.dot, p.positions), **_border(p.geometry, p.dot.pairs, p.positions)}
         return f"conv_2d of few positions, {layout}", terms
     tiles = -(-p.positions // TILE)
-    blocks = -(-p.dot.channels // p.block)
+    blocks = -(-p.dot.channels // p.block) if p.tiles == 1 else 1  # that widen anew
     border, clipped = border_tiles(p)
     places = _places(p)
     passes = blocks * tiles
     terms = {"calls": 1.0, "blocks": blocks, "tiles": passes, f"tiles {places}": passes,
              "output rows": blocks * p.positions / p.geometry.output_w, "border tiles": blocks * border,
+             "tiles side by side": tiles * (p.tiles > 1),
              **_widen(p.geometry, passes, places), **_tile(p, tiles),
              **_border(p.geometry, p.dot.pairs, blocks * clipped)}
     return f"conv_2d, {layout}", terms
@@ -47,6 +48,8 @@ def depthwise_work(p: Any) -> tuple[str, dict[str, float]]:
     inner = p.inner_rows * p.inner_columns
     taps = p.filter_h * p.filter_w
     fours, ones = divmod(p.channels, 4)
+    if p.own_border:
+        return "depthwise_conv_2d, own border", _depthwise_own_border(p)
     border = positions - inner
     reached = (_reached(p) - inner * taps) / max(border, 1)  # taps inside the input of a border position, on average
     return "depthwise_conv_2d", {
@@ -59,6 +62,19 @@ def depthwise_work(p: Any) -> tuple[str, dict[str, float]]:
         **_requantised(p.requantize, positions * p.channels)}
 
 
+def _depthwise_own_border(p: Any) -> dict[str, float]:
+    """Positions in straight code: two at a time where that is possible, the others one by one."""
+    fours, ones = divmod(p.channels, 4)
+    columns = p.inner_columns // 2 * 2 if p.two is not None else 0
+    whole = p.inner_rows * columns
+    positions = p.output_h * p.output_w - whole
+    taps = _reached(p) - whole * p.filter_h * p.filter_w
+    return {"calls": 1.0, "rows": p.output_h, "twos": whole / 2, "fours of twos": whole / 2 * fours,
+            "positions": positions, "fours": positions * fours, "fours of several": positions * fours * (fours > 1),
+            "taps of fours": taps * fours, "ones": positions * ones, "taps of ones": taps * ones,
+            **_requantised(p.requantize, positions * p.channels)}
+
+
 def depthwise_3x3_work(p: Any) -> tuple[str, dict[str, float]]:
     """he_depthwise_3x3_s8_dsp: four channels at a time, strips of two input rows, two by two outputs in each step."""
     groups, row_pairs, column_pairs = -(-p.channels // 4), -(-p.output_rows // 2), -(-p.output_columns // 2)
@@ -66,6 +82,15 @@ def depthwise_3x3_work(p: Any) -> tuple[str, dict[str, float]]:
     inside = min(p.input_columns, p.line - p.pad_left)
     rows = 4 * groups * row_pairs
     weights = p.weights.nbytes + p.channel.nbytes
+    if p.assembled:
+        odd_row, odd_column = p.output_rows % 2, p.output_columns % 2
+        two_rows = 1 + odd_row if p.all_strips else row_pairs  # how often a channel begins
+        starts = 4 * groups * two_rows * (1 + odd_column)
+        return "depthwise_conv_2d 3x3, assembled", {
+            "calls": 1, "fours": groups, "strips": strips, "strips of all": strips * p.all_strips,
+            "columns widened": strips * inside, "columns outside": strips * (p.line - inside), "starts": starts,
+            "starts of several strips": starts * (not p.all_strips), "channel rows": rows * (1 + odd_column),
+            "column pairs": rows * column_pairs, "weight lines": weights / CACHE_LINE}
     return f"depthwise_conv_2d 3x3, {LAYOUT_NAMES[p.layout]}", {
         "calls": 1, "fours": groups, "strips": strips, "columns widened": strips * inside,
         "columns outside": strips * (p.line - inside), "channel rows": rows, "column pairs": rows * column_pairs,
@@ -138,9 +163,12 @@ def _tile(p: Any, tiles: int) -> dict[str, float]:
     twos, one = divmod(dot.channels, 2)
     whole = tiles - (p.last > 0)
     rounds = (steps - 1) // unroll
-    weights = dot.weights.nbytes + dot.channel.nbytes
+    weights = dot.nbytes
     blocks = -(-dot.channels // p.block)
-    missed = blocks * missed_again(-(-weights // blocks))
+    if p.tiles == 1:
+        missed = (tiles - 1) * blocks * missed_again(-(-weights // blocks))
+    else:
+        missed = (-(-tiles // p.tiles) - 1) * weights
     return {"tiles of several channel pairs": blocks * whole * (twos > 1), "channel pairs": whole * twos,
             "steps": whole * twos * steps, "rounds": whole * twos * rounds,
             "steps before rounds": whole * twos * ((steps - 1) % unroll),
@@ -148,7 +176,7 @@ def _tile(p: Any, tiles: int) -> dict[str, float]:
             "odd channels": whole * one, "odd steps": whole * one * steps, "odd rounds": whole * one * rounds,
             "single positions": p.last, "channel pairs of single positions": p.last * (twos + one),
             "steps of single positions": p.last * (twos + one) * steps,
-            "weight lines": weights / CACHE_LINE, "weight lines missed again": (tiles - 1) * missed / CACHE_LINE,
+            "weight lines": weights / CACHE_LINE, "weight lines missed again": missed / CACHE_LINE,
             **_requantised(dot.requantize, (whole * TILE + p.last) * dot.channels)}
 
 
@@ -159,7 +187,7 @@ def _row(dot: Any, rows: int) -> dict[str, float]:
     return {"fours": rows * fours, "rounds of fours": rows * fours * (halves // 2),
             "half rounds of fours": rows * fours * (halves % 2), "ones": rows * ones,
             "rounds of ones": rows * ones * halves,
-            "weight lines": (dot.weights.nbytes + dot.channel.nbytes) / CACHE_LINE,
+            "weight lines": dot.nbytes / CACHE_LINE,
             **_requantised(dot.requantize, rows * dot.channels)}
 
 

@@ -18,7 +18,7 @@ from harembed.export.model_context import CTYPES, c_text, model_context
 from harembed.ir.code_goals import code_goals
 from harembed.ir.graph import IntGraph, Kind, Node, TensorSpec
 from harembed.ir.ops import OPS
-from harembed.ir.ops.base import GOALS, Goal
+from harembed.ir.ops.base import GOALS, DspForm, Goal
 from harembed.resources import resource_dir
 
 Kernels = Literal["own", "cmsis_nn"]
@@ -105,11 +105,12 @@ def generate(graph: IntGraph, plan: MemoryPlan | None = None, optimize: Goal = "
 def kernels_of(graph: IntGraph, kernels: Kernels = "own") -> list[str]:
     """Names of the kernels of our own that a graph calls, in portable and in DSP form, whatever the goal, sorted."""
     names: set[str] = set()
-    for n in graph.nodes:
+    plan = memory_plan(graph, kernels)
+    for i, n in enumerate(graph.nodes):
         if OPS[n.op].view or (kernels == "cmsis_nn" and isinstance(cmsis_nn_form(graph, n), CmsisNnForm)):
             continue
         prepared = OPS[n.op].prepare(graph, n)
-        forms = (OPS[n.op].dsp(graph, n, goal) for goal in GOALS if kernels == "own")
+        forms = (dsp_form(graph, plan, i, n, goal)[1] for goal in GOALS if kernels == "own")
         names.update((prepared.kernel, *prepared.also), (form.kernel for form in forms if form is not None))
     return sorted(names)
 
@@ -181,7 +182,7 @@ def _cmsis_nn_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node,
 
 def _dsp_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols: dict[str, str],
               goal: Goal) -> _Call | None:
-    form = OPS[node.op].dsp(graph, node, goal)
+    offset, form = dsp_form(graph, plan, index, node, goal)
     if form is None:
         return None
     members, tables = _params(f"node_{index}", node, form.params)
@@ -189,8 +190,17 @@ def _dsp_call(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, symbols
     arguments += [symbols.get(t) or _pointer(graph[t], plan, True) for t in node.inputs
                   if t and (form.takes_constants or graph[t].kind is not Kind.CONSTANT)]
     arguments += [_pointer(graph[t], plan, False) for t in node.outputs]
-    arguments += [_scratch(plan, node)] if OPS[node.op].dsp_scratch_bytes(graph, node) else []
+    if form.borrows:
+        arguments.append(f"(he_arena + {offset})")
+    elif OPS[node.op].dsp_scratch_bytes(graph, node):
+        arguments.append(_scratch(plan, node))
     return _Call(form.kernel, form.inline, members, tables, arguments)
+
+
+def dsp_form(graph: IntGraph, plan: MemoryPlan, index: int, node: Node, goal: Goal) -> tuple[int, DspForm | None]:
+    """(where the arena has most room at a node, the form for cores with DSP instructions that suits it)."""
+    offset, room = plan.room(index, f"{node.name}#scratch")
+    return offset, OPS[node.op].dsp_within(graph, node, goal, room)
 
 
 def _scratch(plan: MemoryPlan, node: Node) -> str:

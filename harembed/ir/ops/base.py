@@ -58,12 +58,15 @@ class DspForm:
     inline : call `<kernel>_inline` of the header, which takes params.layout after params: the compiler then knows
         all of params
     takes_constants : constant inputs are arguments, as of the portable kernel
+    borrows : bytes; its working memory is none of the plan, but what the arena has free at the node, see dsp_within.
+        0: it makes do with dsp_scratch_bytes
     """
 
     kernel: str
     params: Any
     inline: bool
     takes_constants: bool = False
+    borrows: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,10 @@ class Op:
     def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
         """The form for cores with DSP instructions; None if the portable kernel serves them too, with this goal."""
         return None
+
+    def dsp_within(self, graph: IntGraph, node: Node, goal: Goal, room: int) -> DspForm | None:
+        """The same where the arena has so many bytes free; at least dsp_scratch_bytes."""
+        return self.dsp(graph, node, goal)
 
     def reference(self, params: Any, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         """Compute all outputs. Axis 0 of activations may hold N samples instead of 1.

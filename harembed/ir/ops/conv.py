@@ -142,6 +142,10 @@ class Conv2D(Op):
         weights, bias = constant_weights(graph, node)
         return conv_dsp(self.prepare(graph, node).params, weights, bias, goal)
 
+    def dsp_within(self, graph: IntGraph, node: Node, goal: Goal, room: int) -> DspForm | None:
+        weights, bias = constant_weights(graph, node)
+        return conv_dsp(self.prepare(graph, node).params, weights, bias, goal, room)
+
     def reference(self, params: Conv2DParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x, w, bias = inputs
         assert x is not None and w is not None

@@ -26,6 +26,7 @@ MISS_CYCLES = 5.0  # of a line of the cache
 # Of the direct-mapped cache of 8,192 bytes, what the code of a layer leaves to its weights, about.
 CACHE_FOR_WEIGHTS = 6656
 CACHE_LINE = 16
+SHARED_BLOCK_BYTES = 4608  # of weights that several tiles meet; what shares its place with code is missed again
 LONG_ROUNDS = 8192  # a filter of that size is worth the flash of longer rounds in "balanced"
 
 
@@ -64,6 +65,7 @@ class Conv2DDspParams:
     layout: int
     own_border: int
     block: int
+    tiles: int
     last: int
     tile: int
     dot: DotS8
@@ -80,13 +82,14 @@ def conv_scratch_bytes(kernel_elements: Any, channels: Any) -> Any:
     return nbytes + 4 + -int(nbytes) % 4
 
 
-def conv_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -> DspForm:
+def conv_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal, room: int = 0) -> DspForm:
     """
     Parameters
     ----------
     p : Conv2DParams
     weights : [O, KH, KW, C] int8
     bias : [O] int32
+    room : bytes of scratch memory that are there, if that is more than conv_scratch_bytes
     """
     scales = (weights.reshape(p.output_c, -1), bias, p.input_zero_point, p.multiplier, p.shift, p.output_zero_point,
               p.act_min, p.act_max)
@@ -99,14 +102,18 @@ def conv_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -
     inner_top, inner_rows = inner_outputs(p.input_h, p.filter_h, p.stride_h, p.dilation_h, p.pad_top, p.output_h)
     inner_left, inner_columns = inner_outputs(p.input_w, p.filter_w, p.stride_w, p.dilation_w, p.pad_left, p.output_w)
     dot = arrange(channels, _order(p, layout), layout, _unroll(p, layout, weights.size, goal))
+    tiles = _tiles(p, dot, layout, room) if goal != "size" else 1
+    first_tile = conv_scratch_bytes(p.filter_h * p.filter_w, p.input_c) - _tile_bytes(p, layout)
     params = Conv2DDspParams(
         geometry=_geometry(p, layout), positions=p.output_h * p.output_w,
         inner_top=inner_top, inner_rows=inner_rows, inner_left=inner_left, inner_columns=inner_columns,
-        layout=layout, own_border=int(goal == "speed"), block=_block(p, dot), last=_last(p, weights.size),
-        tile=conv_scratch_bytes(p.filter_h * p.filter_w, p.input_c) - _tile_bytes(p, layout),
+        layout=layout, own_border=int(goal == "speed"),
+        block=_shared_block(dot) if tiles > 1 else _block(p, dot), tiles=tiles,
+        last=_last(p, weights.size), tile=first_tile if tiles == 1 else -(-_run(p) // 4) * 4,
         dot=dot,
     )
-    return DspForm("he_conv_2d_s8_dsp", params, inline=goal != "size")
+    return DspForm("he_conv_2d_s8_dsp", params, inline=goal != "size",
+                   borrows=params.tile + tiles * _tile_bytes(p, layout) if tiles > 1 else 0)
 
 
 def _layout(p: Any, elements: int, goal: Goal) -> int:
@@ -138,7 +145,7 @@ def _unroll(p: Any, layout: int, elements: int, goal: Goal) -> int:
     """Pairs of taps in a round of a tile's loop: where 16 are all, there is none."""
     joined = layout == WEIGHTS_JOINED
     if goal == "speed":
-        return 16 if joined and _pairs(p, layout) <= 16 else 8
+        return 16 if joined or _pairs(p, layout) <= 16 else 8
     return 8 if joined and elements >= LONG_ROUNDS else 4
 
 
@@ -153,7 +160,7 @@ def _last(p: Any, elements: int) -> int:
 def _block(p: Any, dot: DotS8) -> int:
     """Channels whose weights are read by all tiles before the next ones': of the most that fit the cache to all."""
     tiles = -(-p.output_h * p.output_w // TILE_POSITIONS)
-    nbytes = dot.weights.nbytes + dot.channel.nbytes
+    nbytes = dot.nbytes
 
     def cycles(blocks: int) -> float:
         again = missed_again(-(-nbytes // blocks)) * blocks * (tiles - 1)
@@ -161,6 +168,23 @@ def _block(p: Any, dot: DotS8) -> int:
 
     blocks = min(range(1, max(dot.channels // 2, 1) + 1), key=cycles)
     return dot.channels if blocks == 1 else 2 * -(-dot.channels // (2 * blocks))
+
+
+def _tiles(p: Any, dot: DotS8, layout: int, room: int) -> int:
+    """Tiles that lie side by side so that weights which do not stay in the cache are fetched once for all of them: so
+    many as there is room for, but not all of the layer."""
+    if missed_again(dot.nbytes) == 0 or p.output_h * p.output_w < TILE_POSITIONS:
+        return 1
+    tiles = -(-p.output_h * p.output_w // TILE_POSITIONS)
+    fit = (room - -(-_run(p) // 4) * 4) // _tile_bytes(p, layout)
+    most = max(min(fit, -(-tiles // 2)), 1)
+    return -(-tiles // -(-tiles // most))  # passes of equal length
+
+
+def _shared_block(dot: DotS8) -> int:
+    """Channels whose weights stay in the cache while a few tiles meet them."""
+    nbytes = (dot.nbytes) / dot.channels
+    return max(int(SHARED_BLOCK_BYTES / nbytes) // 2 * 2, 2)
 
 
 def missed_again(nbytes: float) -> float:

@@ -95,12 +95,15 @@ class DepthwiseConv2D(Op):
         return strips_bytes(p) if takes_3x3(p) else 0
 
     def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
+        return self.dsp_within(graph, node, goal, self.dsp_scratch_bytes(graph, node))
+
+    def dsp_within(self, graph: IntGraph, node: Node, goal: Goal, room: int) -> DspForm | None:
         p = self.prepare(graph, node).params
         weights, bias = constant_weights(graph, node)
         if p.input_c == 1:
             return conv_dsp(_as_convolution(p), weights.transpose(3, 1, 2, 0), bias, goal)
         if takes_3x3(p):
-            return depthwise_3x3_dsp(p, weights, bias, goal)
+            return depthwise_3x3_dsp(p, weights, bias, goal, room)
         return depthwise_dsp(p, weights, bias, goal) if p.depth_multiplier == 1 else None
 
     def reference(self, params: DepthwiseConv2DParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from harembed.ir.ops.base import DspForm, Goal
 from harembed.ir.ops.dot_dsp import WEIGHTS_8, WEIGHTS_16
-from harembed.ir.ops.requantize_dsp import RequantizeS8, requantize_channels
+from harembed.ir.ops.requantize_dsp import UPWARD, RequantizeS8, requantize_channels
 
 CHANNELS_AT_ONCE = 4
 LINE_START = 1  # of a line of one channel, in steps of two columns by two rows
@@ -29,6 +29,8 @@ class Depthwise3x3DspParams:
     output_column_step: int
     pad_top: int
     pad_left: int
+    assembled: int
+    all_strips: int
     line: int
     layout: int
     input_zero_point: int
@@ -48,13 +50,14 @@ def strips_bytes(p: Any) -> int:
     return 2 * CHANNELS_AT_ONCE * 4 * (_axes(p)[1].outputs + 2)
 
 
-def depthwise_3x3_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal) -> DspForm:
+def depthwise_3x3_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Goal, room: int) -> DspForm:
     """
     Parameters
     ----------
     p : DepthwiseConv2DParams
     weights : [1, 3, 3, C] int8
     bias : [C] int32
+    room : bytes of scratch memory that are there; strips_bytes or more
     """
     layout = WEIGHTS_16 if goal == "speed" else WEIGHTS_8
     by_channel = np.ascontiguousarray(weights.reshape(9, p.output_c).T)
@@ -62,15 +65,19 @@ def depthwise_3x3_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal
                                    p.act_min, p.act_max, shift_weights=layout == WEIGHTS_16)
     taps = channels.weights.reshape(-1, 3, 3)
     rows, columns = _axes(p)
+    all_strips = strips_bytes(p) // 2 * (1 + -(-rows.outputs // 2))
+    assembled = layout == WEIGHTS_16 and _assembled(channels.requantize, rows, columns)
+    every = assembled and room >= all_strips
     params = Depthwise3x3DspParams(
         channels=p.output_c, input_rows=rows.inputs, input_columns=columns.inputs, input_row_step=rows.input_step,
         input_column_step=columns.input_step, output_rows=rows.outputs, output_columns=columns.outputs,
         output_row_step=rows.output_step, output_column_step=columns.output_step, pad_top=rows.pad,
-        pad_left=columns.pad, line=columns.outputs + 2, layout=layout, input_zero_point=p.input_zero_point,
+        pad_left=columns.pad, assembled=int(assembled), all_strips=int(every), line=columns.outputs + 2,
+        layout=layout, input_zero_point=p.input_zero_point,
         weights=_packed(taps.transpose(0, 2, 1) if _turned(p) else taps, layout), channel=channels.words,
         requantize=channels.requantize,
     )
-    return DspForm("he_depthwise_3x3_s8_dsp", params, inline=goal != "size")
+    return DspForm("he_depthwise_3x3_s8_dsp", params, inline=goal != "size", borrows=all_strips if every else 0)
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,13 @@ def _axes(p: Any) -> tuple[_Axis, _Axis]:
     h = _Axis(p.input_h, p.output_h, p.pad_top, p.input_w * p.input_c, p.output_w * p.output_c)
     w = _Axis(p.input_w, p.output_w, p.pad_left, p.input_c, p.output_c)
     return (w, h) if _turned(p) else (h, w)
+
+
+def _assembled(r: RequantizeS8, rows: _Axis, columns: _Axis) -> bool:
+    """Whether he_depthwise_3x3_asm.h computes it: it has one way to requantise, and offsets within instructions."""
+    return (r.form == UPWARD and r.shifted == 1 and r.sum_shift == 0 and (r.act_min, r.act_max) == (-128, 127)
+            and 16 * (columns.outputs + 2) + 8 <= 1020
+            and 2 * rows.output_step + columns.outputs * columns.output_step <= 4095)
 
 
 def _turned(p: Any) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from harembed.ir.ops.base import DspForm, Goal
 from harembed.ir.ops.conv_dsp import inner_outputs
-from harembed.ir.ops.requantize_dsp import RequantizeS8, requantize_channels
+from harembed.ir.ops.requantize_dsp import UPWARD, Channels, RequantizeS8, requantize_channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,8 @@ class DepthwiseConv2DDspParams:
     input_zero_point: int
     weights: np.ndarray  # uint32
     channel: np.ndarray  # [C, 4] int32
+    two: np.ndarray | None  # uint32
+    own_border: int
     requantize: RequantizeS8
 
 
@@ -58,14 +60,31 @@ def depthwise_dsp(p: Any, weights: np.ndarray, bias: np.ndarray | None, goal: Go
     words[:, 0] += (p.input_zero_point * channels.weights.sum(axis=1)).astype(np.int32)
     inner_top, inner_rows = inner_outputs(p.input_h, p.filter_h, p.stride_h, p.dilation_h, p.pad_top, p.output_h)
     inner_left, inner_columns = inner_outputs(p.input_w, p.filter_w, p.stride_w, p.dilation_w, p.pad_left, p.output_w)
+    # Code of its own for the last row and column where no other reaches beyond the input.
+    own_border = (goal == "speed" and (p.dilation_h, p.dilation_w, inner_top, inner_left) == (1, 1, 0, 0)
+                  and inner_rows >= p.output_h - 1 and inner_columns >= p.output_w - 1)
     params = DepthwiseConv2DDspParams(
         input_h=p.input_h, input_w=p.input_w, channels=p.output_c, filter_h=p.filter_h, filter_w=p.filter_w,
         output_h=p.output_h, output_w=p.output_w, stride_h=p.stride_h, stride_w=p.stride_w, dilation_h=p.dilation_h,
         dilation_w=p.dilation_w, pad_top=p.pad_top, pad_left=p.pad_left, inner_top=inner_top, inner_rows=inner_rows,
         inner_left=inner_left, inner_columns=inner_columns, layout=0, input_zero_point=p.input_zero_point,
-        weights=_packed(channels.weights), channel=words, requantize=channels.requantize,
+        weights=_packed(channels.weights), channel=words,
+        two=_two(p, channels) if own_border else None, own_border=int(own_border), requantize=channels.requantize,
     )
     return DspForm("he_depthwise_conv_2d_s8_dsp", params, inline=goal != "size")
+
+
+def _two(p: Any, channels: Channels) -> np.ndarray | None:
+    """Four channels after the other for he_depthwise_two_asm.h; None where that does not compute it."""
+    r, taps = channels.requantize, (p.filter_h, p.filter_w)
+    farthest = (2 * p.dilation_h * p.input_w + 2 * p.dilation_w + p.stride_w) * p.input_c
+    if (taps != (3, 3) or p.output_c % 4 or r.form != UPWARD or not r.shifted or r.sum_shift or farthest > 4095
+            or (r.act_min, r.act_max) != (-128, 127)):
+        return None
+    start = channels.words[:, 0].reshape(-1, 4).view(np.uint32)
+    weights = _packed(channels.weights).reshape(len(start), -1)
+    scale = np.ascontiguousarray(channels.words[:, 1:3]).reshape(len(start), -1).view(np.uint32)
+    return np.concatenate([start, weights, scale], axis=1).ravel()
 
 
 def _packed(weights: np.ndarray) -> np.ndarray:

@@ -17,9 +17,14 @@ class DotS8:
     pairs: int
     unroll: int
     channels: int
-    weights: np.ndarray  # uint32
-    channel: np.ndarray  # [O, 4] int32
+    weights: np.ndarray  # uint32; of a tile, with the words of the channels among them
+    channel: np.ndarray | None  # [O, 4] int32, of a row
     requantize: RequantizeS8
+
+    @property
+    def nbytes(self) -> int:
+        """Of all tables."""
+        return self.weights.nbytes + (0 if self.channel is None else self.channel.nbytes)
 
 
 def run_order(run: int) -> list[int]:
@@ -40,34 +45,41 @@ def filled(order: list[int]) -> list[int]:
 
 
 def dot_tile(channels: Channels, order: list[int], layout: int, unroll: int) -> DotS8:
-    """For he_tile_s8: two channels interleaved pair by pair, an odd last one as pairs of int16; or joined."""
+    """For he_tile_s8: two channels interleaved pair by pair, an odd last one as pairs of int16; or joined. Around the
+    weights of each two (or of the last) stand the words of these channels."""
     if layout == WEIGHTS_JOINED:
-        return _joined_tile(channels, to_quads(channels.weights, order), unroll)
-    w = _ordered(channels.weights, order)
-    o, slots = w.shape
-    even = w[: o // 2 * 2].reshape(o // 2, 2, slots // 2, 2)  # [channel pair, channel, pair of taps, tap]
-    if layout == WEIGHTS_16:
-        words = _words_16(even.transpose(0, 2, 1, 3))
+        quads = to_quads(channels.weights, order)
+        words, pairs = _joined_words(channels, quads), join(quads)  # [O, slots / 4, 2]
+        slots = 4 * quads.shape[1]
     else:
-        words = _words_8(even.transpose(0, 2, 3, 1))
-    if o % 2:
-        words = np.concatenate([words, _words_16(w[-1])])
-    return DotS8(slots // 2, unroll, o, words, channels.words, channels.requantize)
+        w = _ordered(channels.weights, order)
+        words, slots = channels.words, w.shape[1]
+        pairs = w.reshape(len(w), slots // 2, 2)  # of taps
+    twos = len(pairs) // 2 * 2
+    even = pairs[:twos].reshape(twos // 2, 2, *pairs.shape[1:])  # [channel pair, channel, pair of taps, tap]
+    packed = _words_8(even.transpose(0, 2, 3, 1)) if layout == WEIGHTS_8 else _words_16(even.transpose(0, 2, 1, 3))
+    streams = [_among(words[:twos].reshape(twos // 2, 2, 4), packed), _among(words[twos:, np.newaxis],
+                                                                             _words_16(pairs[twos:]))]
+    return DotS8(slots // 2, unroll, len(pairs), np.concatenate(streams), None, channels.requantize)
 
 
-def _joined_tile(channels: Channels, quads: np.ndarray, unroll: int) -> DotS8:
-    """quads [O, slots / 4, 4]"""
-    o = len(quads)
-    pairs = join(quads)
-    even = pairs[: o // 2 * 2].reshape(o // 2, 2, *pairs.shape[1:]).transpose(0, 2, 1, 3)
-    weights = np.concatenate([_words_16(even), _words_16(pairs[o // 2 * 2 :])])
-    return DotS8(2 * quads.shape[1], unroll, o, weights, _joined_words(channels, quads), channels.requantize)
+def _among(words: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Groups of channels one after the other: where their sums start, their weights, then how each is requantised.
+
+    words [groups, channels, 4] int32; weights uint32, those of the groups one after the other.
+    """
+    groups = len(words)
+    if not groups:
+        return np.zeros(0, np.uint32)
+    words = np.ascontiguousarray(words).view(np.uint32)
+    return np.concatenate([words[:, :, 0], weights.reshape(groups, -1), words[:, :, 1:].reshape(groups, -1)],
+                          axis=1).ravel()
 
 
 def _joined_words(channels: Channels, quads: np.ndarray) -> np.ndarray:
     """channels.words, with the start that joined weights need."""
     words = channels.words.copy()
-    start = joined_start(words[:, 0].astype(np.int64), quads)
+    start = joined_start(words[:, 0].astype(np.int64), quads) + (0 if channels.fine is None else channels.fine)
     words[:, 0] = (start & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
     return words
 

@@ -24,7 +24,11 @@ from harembed.ir.fixedpoint import requantize
 
 UPWARD, AWAY, TWICE = range(3)  # HE_UPWARD, HE_AWAY, HE_TWICE
 LEAST_SUM_SHIFT = 2
+WEIGHT_SHIFT = 8  # any int8 weight times 2^8 fits int16
 JOINED_SHIFT = 8  # joined weights make 2^8 times the sum
+_NO_BOUND = 2**62 - 1
+_TRIED = 64  # multipliers to either side of the nearest
+_NEAR = 3  # sums around the real-valued one at which a value is reached
 MAX_RIGHT_SHIFT = 22  # 128 * 2^22 and the halves stay within int32
 
 
@@ -85,11 +89,13 @@ class Channels:
     requantize : RequantizeS8
     weights : [O, K] int32    shifted if requantize.shifted; then they fit int16, else int8
     words : [O, 4] int32      the fields of he_channel_s8
+    fine : [O] int64          what the start of a joined sum has on top, once it is shifted; None is nothing
     """
 
     requantize: RequantizeS8
     weights: np.ndarray
     words: np.ndarray
+    fine: np.ndarray | None = None
 
 
 def reach(weights: np.ndarray, bias: np.ndarray, zero_point: int) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +146,11 @@ def requantize_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero
     shift_weights : bool             fold the shift of the sums into the weights where those then fit int16
     """
     layer = _layer(weights, bias, input_zero_point, multiplier, shift, output_zero_point, act_min, act_max)
-    found = _one_right_shift(layer, shift_weights) or _one_sum_shift(layer, LEAST_SUM_SHIFT, shift_weights)
+    found = _one_right_shift(layer, shift_weights)
+    if shift_weights and (found is None or not found.requantize.shifted):
+        room = 31 - int(layer.largest[~layer.settled].max(initial=1)).bit_length()
+        found = _fitted(layer, min(WEIGHT_SHIFT, room), True) or found
+    found = found or _one_sum_shift(layer, LEAST_SUM_SHIFT, shift_weights)
     if found is not None:
         return found
     w = weights.astype(np.int64)
@@ -158,7 +168,7 @@ def joined_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero_poi
     if weights.min(initial=0) == -128:
         return None
     layer = _layer(weights, bias, input_zero_point, multiplier, shift, output_zero_point, act_min, act_max)
-    found = _one_sum_shift(layer, JOINED_SHIFT, False)
+    found = _fitted(layer, JOINED_SHIFT, False) or _one_sum_shift(layer, JOINED_SHIFT, False)
     return None if found is None else replace(found, requantize=replace(found.requantize, shifted=1))
 
 
@@ -205,6 +215,86 @@ def _one_sum_shift(layer: _Layer, s: int, shift_weights: bool) -> Channels | Non
         w, start = w << s, start << s
     requantize = RequantizeS8(form, int(shift_weights), s, 0, layer.zero_point, layer.act_min, layer.act_max)
     return Channels(requantize, w.astype(np.int32), _words(start, layer.multiplier, rounding, right_shift))
+
+
+def _fitted(layer: _Layer, s: int, shift_weights: bool) -> Channels | None:
+    """One s and one R for all channels: multipliers and roundings that step up at the same sums as the definition.
+
+    Let m fit the common R = min(right) + s - 1. (floor((2^s sum + e) m / 2^32) + r) >> R reaches t from the sum S
+    on exactly if (2^s (S - 1) + e) m < 2^32 (2^R t - r) <= (2^s S + e) m. For each t that is an interval of
+    2^32 r + e m; what lies in all of them is equal for every sum that the channel can reach. So a multiplier may
+    lack a few bits of the definition's: the sums are whole numbers, which leaves room.
+    """
+    live = ~layer.settled
+    if s < 1 or not live.any():
+        return None
+    right_shift = int(layer.right[live].min()) + s - 1
+    first = _first_sums(layer, values := np.arange(layer.act_min + 1, layer.act_max + 1))
+    if not 1 <= right_shift <= MAX_RIGHT_SHIFT or first is None or layer.largest[live].max() >= 2 ** (31 - s) - 1:
+        return None
+    multiplier = np.zeros(len(live), np.int64)
+    fine, rounding = multiplier.copy(), layer.result << right_shift
+    for o in np.flatnonzero(live):
+        nearest = round(int(layer.multiplier[o]) / 2 ** (int(layer.right[o]) + s - 1 - right_shift))
+        bounds = first[o], values << right_shift, int(layer.low[o]), int(layer.high[o])
+        for m in sorted(range(max(nearest - _TRIED, 0), nearest + _TRIED + 1), key=lambda m: abs(m - nearest)):
+            if (found := _rounding_within(m, s, *bounds)) is not None:
+                multiplier[o], (fine[o], rounding[o]) = m, found
+                break
+        else:
+            return None
+    z_largest = ((layer.largest + 1 << s) * multiplier >> 32) + 1
+    if (z_largest + np.abs(rounding) >= 2**31).any():
+        return None
+    w, start = layer.weights, layer.start
+    if shift_weights:
+        w, start = w << s, (start << s) + fine
+    requantize = RequantizeS8(UPWARD, int(shift_weights), 0, right_shift, layer.zero_point, layer.act_min,
+                              layer.act_max)
+    return Channels(requantize, w.astype(np.int32), _words(start, multiplier, rounding, np.full(len(live), s)), fine)
+
+
+def _rounding_within(m: int, s: int, first: np.ndarray, targets: np.ndarray, low: int,
+                     high: int) -> tuple[int, int] | None:
+    """(e, r) with which each value is reached from its first sum on, e as small as it can be; None if there is none.
+
+    A value that even the least sum exceeds, or that the largest does not reach, binds at that end alone.
+    """
+    if m >= 2**31:
+        return None
+    up, down = first <= high, first > low
+    least = ((targets << 32) - (np.maximum(first, low) << s) * m)[up].max(initial=-_NO_BOUND)
+    most = ((targets << 32) - (np.minimum(first - 1, high) << s) * m)[down].min(initial=_NO_BOUND) - 1
+    e = np.arange(1 << s) * m
+    r = -((e - least) >> 32)  # rounded up
+    fits = (r << 32) + e <= most
+    at = int(fits.argmax())
+    return (at, int(r[at])) if fits[at] else None
+
+
+def _first_sums(layer: _Layer, values: np.ndarray) -> np.ndarray | None:
+    """[O, values] int64: the least sum that becomes each value or more, whether the channel can reach it or not. Of
+    settled channels, anything. None if it lies where it is not expected."""
+    m = np.where(layer.settled, 1, layer.multiplier)[:, np.newaxis]
+    right = np.where(layer.settled, 0, layer.right)[:, np.newaxis]
+    near = np.ceil((values - layer.zero_point - 0.5) * 2.0 ** (31 + right) / m)
+    if np.abs(near).max(initial=0) >= 2**62:
+        return None
+    guess = near.astype(np.int64) - _NEAR
+    below = np.zeros(guess.shape, np.int64)
+    for step in range(2 * _NEAR + 1):
+        below += _defined(layer, guess + step, m, right) < values
+    if ((below == 0) | (below == 2 * _NEAR + 1))[~layer.settled].any():
+        return None
+    return guess + below
+
+
+def _defined(layer: _Layer, sums: np.ndarray, m: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """What TFLite makes of sums, before it clamps them; nothing wraps."""
+    y = (sums << np.maximum(-right, 0)) * m
+    once = (y + (1 << 30)) >> 31
+    half = np.where(right > 0, 1 << np.maximum(right - 1, 0), 0)
+    return np.sign(once) * ((np.abs(once) + half) >> np.maximum(right, 0)) + layer.zero_point
 
 
 def _rounding(layer: _Layer, d: Any, right_shift: Any) -> np.ndarray:

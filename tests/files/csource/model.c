@@ -25,13 +25,8 @@ _Alignas(8) static uint8_t he_arena[HE_MODEL_ARENA_BYTES];
 #if HE_USE_DSP
 
 /* conv: weights */
-static const uint32_t node_0_dot_weights[8] = {
-    4293984232, 1048576, 65516, 8, 4294770676, 2621464, 65528, 32,
-};
-
-/* conv: channel */
-static const int32_t node_0_dot_channel[8] = {
-    400, 1717986944, -8159, 2, -800, 1717986944, -8158, 3,
+HE_NODE_DATA(0) static const uint32_t node_0_dot_weights[16] = {
+    400, 4294966496, 4293984232, 1048576, 65516, 8, 4294770676, 2621464, 65528, 32, 1717986944, 4294959137, 2, 1717986944, 4294959138, 3,
 };
 
 static const he_conv_2d_s8_dsp_params node_0_params = {
@@ -61,6 +56,7 @@ static const he_conv_2d_s8_dsp_params node_0_params = {
     .layout = 0,
     .own_border = 0,
     .block = 2,
+    .tiles = 1,
     .last = 0,
     .tile = 44,
     .dot = {
@@ -68,7 +64,7 @@ static const he_conv_2d_s8_dsp_params node_0_params = {
         .unroll = 4,
         .channels = 2,
         .weights = node_0_dot_weights,
-        .channel = node_0_dot_channel,
+        .channel = NULL,
         .requantize = {
             .form = 0,
             .shifted = 1,
@@ -81,7 +77,7 @@ static const he_conv_2d_s8_dsp_params node_0_params = {
     },
 };
 
-HE_NEVER_INLINE void node_0(void)
+HE_NODE_CODE(0) HE_NEVER_INLINE void node_0(void)
 {
     he_conv_2d_s8_dsp_inline(&node_0_params, node_0_params.layout, (const int8_t *)(he_arena + 108), (int8_t *)(he_arena + 124), (he_arena + 0));
 }
