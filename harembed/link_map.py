@@ -7,7 +7,7 @@ APPLICATION = ("/src/app/", "/src/port/")  # protocol, drivers, start-up: not pa
 
 _BROKEN_LINE = re.compile(r"^( \.\S+)\n +(?=0x)", re.MULTILINE)
 _PIECE = re.compile(r"^ (\.[\w.$]+|COMMON) +0x0*([0-9a-f]+) +0x([0-9a-f]+) (\S.*)$", re.MULTILINE)
-_FLASH = (".text", ".rodata", ".data", ".vectors")
+_FLASH = (".text", ".rodata", ".data", ".vectors", ".he_node")
 _RAM = (".data", ".bss", "COMMON")
 
 
