@@ -13,13 +13,13 @@ from harembed.data.recording import vectors
 from harembed.dqn_job import with_dqn
 from harembed.export.lower import lower
 from harembed.export.noise import quantisation_noise
+from harembed.fine_tuning import Lesson, fine_tune_both
 from harembed.ir.file import dump_graph
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.models import build_model
 from harembed.new_people import FILE as NEW_PEOPLE
 from harembed.new_people import score_new_people, shares_people
-from harembed.nn.quant import Mode
 from harembed.progress import Tick
 from harembed.search import STRATEGIES, search
 from harembed.search.candidate import Candidate, derived_seed, not_dominated, pareto
@@ -40,7 +40,7 @@ from harembed.wear import as_events, worn_otherwise
 
 NOISE_WINDOWS = 512
 # Shares of the last training's epochs: enough to tell a hopeless candidate, and to rank good ones.
-_SHORT, _FULL = 0.25, 0.5
+_SHORT, _FULL = 0.25, 0.375
 
 
 def read_data(job: SearchJob, tick: Tick) -> str:
@@ -266,16 +266,11 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     x, y = _tensors(job)
     sensors = _sensors(job, arch)
     recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
-    total = 2 * recipe.epochs
     kept = std[list(arch.channels)]
-    float_net, qat_net = qat.quantise(model, kept), qat.quantise(model, kept)
-    float_history = qat.fine_tune(float_net, Mode.FLOAT, x, y, recipe, seed,
-                                  lambda e, f: tick(e + 1, total, f"float branch, loss {f['loss']:.3f}"),
-                                  sensors=sensors)
-    qat_history = qat.fine_tune(qat_net, Mode.INT8, x, y, recipe, seed,
-                                lambda e, f: tick(recipe.epochs + e + 1, total, f"int8 branch, loss {f['loss']:.3f}"),
-                                sensors=sensors)
-    float_net, qat_net, x = float_net.cpu(), qat_net.cpu(), x.cpu()
+    (float_net, float_history), (qat_net, qat_history) = fine_tune_both(
+        qat.quantise(model, kept), qat.quantise(model, kept), Lesson(x, y, recipe, seed, sensors),
+        job.settings.processes or SearchSettings.processes, tick)
+    x = x.cpu()
     float_logits = predict(float_net, _test(job, arch))
     qat.calibrate(float_net, sensors.select(x))  # from here on it is the post-training quantised network
     labels = job.dataset.info.classes

@@ -17,8 +17,8 @@ LEVELS = {
     "search": 5, "compress": 5,
     "stack_usage": 6, "build": 6, "toolchain": 6, "backends": 6, "link_map": 6, "harness": 6,
     "report": 7, "settings": 7, "progress": 7, "job": 7, "search_job": 7, "compile_job": 7, "stages": 7,
-    "firmware_stages": 7, "wear": 7, "new_people": 7, "dqn_job": 7, "predictor": 7, "cli_predictor": 7,
-    "backend_build": 7, "compare": 7, "devices": 7, "latency": 7, "verify": 7, "sweep": 7,
+    "firmware_stages": 7, "wear": 7, "new_people": 7, "fine_tuning": 7, "dqn_job": 7, "predictor": 7,
+    "cli_predictor": 7, "backend_build": 7, "compare": 7, "devices": 7, "latency": 7, "verify": 7, "sweep": 7,
     "pipeline": 7, "doctor": 7, "reproduce": 7, "cli": 7, "cli_reproduce": 7,
 }
 TORCH_FREE = ("ir", "cost", "export/tflite.py", "export/tflite_import.py", "export/onnx.py", "export/csource.py",

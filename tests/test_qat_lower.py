@@ -13,6 +13,7 @@ from harembed.export.lower import lower
 from harembed.export.noise import quantisation_noise, sqnr_db
 from harembed.export.oracles import run_tflm
 from harembed.export.tflite import write_tflite
+from harembed.fine_tuning import Lesson, fine_tune_both
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops.gru_chain import INTERMEDIATES
@@ -126,6 +127,19 @@ def test_saved_weights_give_the_same_graph(trained) -> None:
     fresh.load_state_dict(state_from_bytes(state_to_bytes(net.state_dict())))
     labels = tuple(f"class {i}" for i in range(arch.classes))
     assert lower(fresh, arch, mean, std, labels, "net").id() == lowered(trained).id()
+
+
+def test_two_processes_train_what_one_trains() -> None:
+    arch = ARCHITECTURES["same"]
+    x, y = waves(64, arch, 0)
+    torch.manual_seed(0)
+    model = build_model(arch)
+    lesson = Lesson(x, y, fine_tuning(RECIPE, 2), 0, None)
+    one, two = (fine_tune_both(quantise(model), quantise(model), lesson, processes, lambda *_: None)
+                for processes in (1, 2))
+    for (net, history), (other, same_history) in zip(one, two, strict=True):
+        assert history == same_history
+        torch.testing.assert_close(other.state_dict(), net.state_dict(), rtol=0, atol=0, equal_nan=True)
 
 
 def test_what_cannot_be_lowered_is_refused_by_name() -> None:
