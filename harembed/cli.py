@@ -135,10 +135,10 @@ def search(
                                                         "Default: 0.25.")] = None,
     train_epochs: TrainEpochsOption = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of the super-net of sftnas, and of each network "
-                                                           "that autoslim or pas prunes. Default: 32.")] = None,
+                                                           "that autoslim or pas prunes. Default: 24.")] = None,
     search_windows: Annotated[int | None, typer.Option(help="Training windows that the search learns from, at most, "
                                                             "evenly spread; the last training takes all. Default: "
-                                                            "3500.")] = None,
+                                                            "2000.")] = None,
     space: Annotated[str | None, typer.Option(help="Of dqn: general, or feedforward (no branches).")] = None,
     filters: Annotated[str | None, typer.Option(help="Of dqn's convolutions. Default: 4,8,16,32.")] = None,
     episodes: Annotated[int | None, typer.Option(help="Of dqn, at most. Default: 20000.")] = None,

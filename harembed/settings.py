@@ -37,9 +37,9 @@ class RunSettings(BaseModel):
     backbone: float | None = Field(None, gt=0, le=1, description="share of the published network's filters that "
                                    "autoslim and pas start from; default: 0.25")
     train_epochs: int | None = Field(None, gt=0, description="of the search in all; default: as many as sftnas takes")
-    search_epochs: int | None = Field(None, gt=0, description="of each super-net; default: 32")
+    search_epochs: int | None = Field(None, gt=0, description="of each super-net; default: 24")
     search_windows: int | None = Field(None, gt=0, description="of training people that a search learns from, about, "
-                                       "at most; default: 3,500")
+                                       "at most; default: 2,000")
     float_epochs: int = Field(80, gt=0, description="of the final training before the branches")
     qat_epochs: int = Field(16, gt=0, description="of each branch: float and quantisation-aware")
     window: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")

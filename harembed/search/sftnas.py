@@ -5,9 +5,9 @@
    random networks meanwhile.
 2. Proposals that no limit forbids, and some networks drawn at random (newcomers.py), are trained from scratch for
    a few epochs and scored on a fold of the training subjects; the better ones are entrants (score.py).
-3. Entrants are trained twice as long, on two folds. The best are varied for a few generations, whose members are
+3. Entrants are trained half again as long, on two folds. The best are varied for a few generations, whose members are
    judged in the same way (vary.py).
-4. Finalists are trained on every fold, those that are not far behind then several times; one is chosen (select.py).
+4. Finalists are trained on every fold; one is chosen (select.py).
 
 Newcomers, generations and finals are not in the paper, which takes the super-net's most likely network.
 
