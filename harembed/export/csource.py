@@ -105,12 +105,12 @@ def generate(graph: IntGraph, plan: MemoryPlan | None = None, optimize: Goal = "
 def kernels_of(graph: IntGraph, kernels: Kernels = "own") -> list[str]:
     """Names of the kernels of our own that a graph calls, in portable and in DSP form, whatever the goal, sorted."""
     names: set[str] = set()
-    plan = memory_plan(graph, kernels)
-    for i, n in enumerate(graph.nodes):
+    for n in graph.nodes:
         if OPS[n.op].view or (kernels == "cmsis_nn" and isinstance(cmsis_nn_form(graph, n), CmsisNnForm)):
             continue
         prepared = OPS[n.op].prepare(graph, n)
-        forms = (dsp_form(graph, plan, i, n, goal)[1] for goal in GOALS if kernels == "own")
+        # What the arena has free changes parameters of a form, never its kernel: no plan is needed.
+        forms = (OPS[n.op].dsp(graph, n, goal) for goal in GOALS if kernels == "own")
         names.update((prepared.kernel, *prepared.also), (form.kernel for form in forms if form is not None))
     return sorted(names)
 
