@@ -61,7 +61,7 @@ def test_candidates_stay_within_limits_and_the_search_within_its_effort(whole):
     _, _, result = whole
     assert all(c.scores.macs.value <= SMALL.macs for c in result.candidates)
     assert len(result.candidates) == 15
-    assert len(result.best.scores.final_f1) == SMALL.folds * SMALL.final_repeats
+    assert len(result.best.scores.final_f1) == SMALL.folds
     epochs = sum(candidate_epochs(c, SMALL) for c in result.candidates)
     assert result.epochs_trained == {"total": epochs, "candidates": epochs}
     assert epochs == SMALL.train_epochs
@@ -120,7 +120,7 @@ def test_without_a_budget_the_others_may_train_as_much_as_sftnas():
     # epochs, and as many steps for alpha in the 3 after the warm-up.
     assert effort.supernet == 8  # 7 * 54 / 48, rounded up
     short, full = TINY.recipe.epochs, TINY.final_recipe.epochs
-    judging = 3 * 2 * full + 2 * (6 - 2) * full
+    judging = 3 * 2 * full + 2 * (3 - 2) * full
     assert effort.judging == judging
     assert effort.sftnas == 8 + (4 + 18) * short + 2 * 2 * 2 * full + judging
     assert effort.screenings() == (effort.sftnas - judging) // short

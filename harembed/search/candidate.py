@@ -29,7 +29,7 @@ class Scores:
     ----------
     macro_f1 : of short trainings, one entry per fold of validation subjects, in the order of the folds (of strategy
         dqn, all on the same people); a fraction
-    final_f1 : of full trainings: entrants on the first folds, finalists repeatedly on every fold
+    final_f1 : of full trainings: entrants on the first folds, finalists on every fold
     peak_ram_bytes : the largest live set
     flash_bytes : constants of the network: weights, biases, requantisation
     reward_f1 : of strategy dqn: what its controller is told after each short training, F1 by the metric of the search

@@ -2,7 +2,7 @@
 
 1. All are trained from scratch for a few epochs and scored on one fold of the training subjects (screen).
 2. The better ones, the entrants, are trained twice as long, on two folds.
-3. Finalists are trained on every fold, those that are not far behind then several times; one is chosen (select.py).
+3. Finalists are trained on every fold and one is chosen (select.py).
 
 Only the ledger remembers anything: replayed after a kill, a contest goes the same way.
 """
@@ -21,7 +21,7 @@ from harembed.search.effort import Effort
 from harembed.search.executor import Map, workers
 from harembed.search.result import SearchResult
 from harembed.search.score import Rejected, begin_screening, make_folds, score_fully, train_and_score
-from harembed.search.select import best_first, choose, near_the_best
+from harembed.search.select import best_first, choose
 from harembed.search.settings import SearchSettings
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]  # stage, done, of how many, figures
@@ -67,21 +67,17 @@ class Contest:
               total: int | None = None) -> list[Candidate]:
         """Full trainings, until each has so many trials."""
         told = self._told(stage, before, total)
-        scored = score_fully(candidates, trials, self.settings, self.effort.folds, self.ledger, self.map, told)
-        return self.count(scored, "full", min(trials, self.effort.final_trials))
+        scored = score_fully(candidates, trials, self.settings, self.ledger, self.map, told)
+        return self.count(scored, "full", trials)
 
     def entrants(self, screened: list[Candidate]) -> list[Candidate]:
         """The best of those that were trained briefly, trained fully."""
         return self.train("entrants", best_first(screened)[: self.effort.entrants], self.effort.trials)
 
     def finals(self, field: list[Candidate]) -> Candidate:
-        """The winner: the best are trained on every fold, those that are not far behind then on every repeat, and one
-        is chosen among these."""
-        s, effort = self.settings, self.effort
-        once = self.train("finals", best_first(field)[: s.finalists], effort.folds)
-        # Strategies are compared at budgets of epochs, which they spend.
-        left = near_the_best(once, s.hopeless_errors) if s.train_epochs is None else once
-        return choose(self.train("finals", left, effort.final_trials), s.standard_errors)
+        """The winner: the best are trained on every fold, and one is chosen among these."""
+        finalists = best_first(field)[: self.settings.finalists]
+        return choose(self.train("finals", finalists, self.effort.folds), self.settings.standard_errors)
 
     def result(self, best: Candidate, rejected: Rejected, history: Sequence[dict[str, float]] = (),
                supernet: int = 0, weights: dict[str, Tensor] | None = None) -> SearchResult:

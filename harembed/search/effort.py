@@ -42,18 +42,13 @@ class Effort:
         self.folds = min(settings.folds, len(windows.subjects))
 
     @property
-    def final_trials(self) -> int:
-        """Trainings of a finalist: one on every fold, several times."""
-        return self.folds * self.settings.final_repeats
-
-    @property
     def entrants(self) -> int:
         return max(self.settings.entrants, self.settings.parents)
 
     @property
     def trials(self) -> int:
         """Full trainings before the finals."""
-        return min(ENTRANT_TRIALS, self.final_trials)
+        return min(ENTRANT_TRIALS, self.folds)
 
     def of_recipe(self, recipe: str) -> int:
         """Of one training, "short" or "full"."""
@@ -66,8 +61,8 @@ class Effort:
 
     @property
     def finals(self) -> int:
-        """Of the finalists beyond what they had as entrants, as if none fell behind."""
-        return self.settings.finalists * (self.final_trials - self.trials) * self.of_recipe("full")
+        """Of the finalists beyond what they had as entrants."""
+        return self.settings.finalists * (self.folds - self.trials) * self.of_recipe("full")
 
     @property
     def judging(self) -> int:

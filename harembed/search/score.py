@@ -127,15 +127,14 @@ def train_and_score(folds: list[Fold], arch: Network, fold: int, recipe: Recipe,
 
 def begin_screening(candidates: list[Candidate], settings: SearchSettings, ledger: Ledger, run: Map) -> Begun:
     """Score every candidate on the first fold by a short training: enough to tell the hopeless."""
-    return _begin(candidates, "macro_f1", [(0, 0)], settings.recipe, settings, ledger, run)
+    return _begin(candidates, "macro_f1", 1, settings.recipe, settings, ledger, run)
 
 
-def score_fully(candidates: list[Candidate], trials: int, settings: SearchSettings, folds: int, ledger: Ledger,
-                run: Map, progress: Told) -> list[Candidate]:
-    """Train every candidate by the full recipe for the first `trials` of all pairs of fold and repeat. Among good
-    networks a short training says nothing: it prefers those that learn quickly."""
-    pairs = [(f, r) for r in range(settings.final_repeats) for f in range(folds)]
-    return _begin(candidates, "final_f1", pairs[:trials], settings.final_recipe, settings, ledger, run)(progress)
+def score_fully(candidates: list[Candidate], trials: int, settings: SearchSettings, ledger: Ledger, run: Map,
+                progress: Told) -> list[Candidate]:
+    """Train every candidate by the full recipe on the first so many folds. Among good networks a short training says
+    nothing: it prefers those that learn quickly."""
+    return _begin(candidates, "final_f1", trials, settings.final_recipe, settings, ledger, run)(progress)
 
 
 def _with_trials(candidate: Candidate, field: str, trials: tuple[Figure, ...]) -> Candidate:
@@ -143,23 +142,23 @@ def _with_trials(candidate: Candidate, field: str, trials: tuple[Figure, ...]) -
     return replace(candidate, scores=replace(candidate.scores, **changes))
 
 
-def _begin(candidates: list[Candidate], field: str, trials: list[tuple[int, int]], recipe: Recipe,
-           settings: SearchSettings, ledger: Ledger, run: Map) -> Begun:
-    """Train each candidate for each (fold, repeat); what the ledger knows already is not trained again.
+def _begin(candidates: list[Candidate], field: str, trials: int, recipe: Recipe, settings: SearchSettings,
+           ledger: Ledger, run: Map) -> Begun:
+    """Train each candidate once on each of the first folds; what the ledger knows already is not trained again.
 
-    The seed of a training is a hash of the run's seed, the candidate and the trial, so the order in which they
-    are trained, and in how many processes, does not matter.
+    The seed of a training is a hash of the run's seed, the candidate and the fold, so the order in which they are
+    trained, and in how many processes, does not matter.
     """
     known = [ledger.get(c.id) or c for c in candidates]
-    missing = [(c, fold, repeat) for c in known for fold, repeat in trials[len(getattr(c.scores, field)) :]]
-    tasks = [(c.architecture, fold, recipe, derived_seed(settings.seed, c.id, field, fold, repeat))
-             for c, fold, repeat in missing]
+    missing = [(c, fold) for c in known for fold in range(len(getattr(c.scores, field)), trials)]
+    # The 0 counted repetitions once; with it, figures that were published come out again.
+    tasks = [(c.architecture, fold, recipe, derived_seed(settings.seed, c.id, field, fold, 0)) for c, fold in missing]
     results = run(tasks)
 
     def finish(progress: Told) -> list[Candidate]:
         done = []
         for number, candidate in enumerate(known):
-            current = _with_results(candidate, field, len(trials), results, ledger)
+            current = _with_results(candidate, field, trials, results, ledger)
             done.append(_with_trials(current, "final_f1", ()) if field == "macro_f1" else current)
             progress(number + 1, len(candidates), done[-1])
         return done

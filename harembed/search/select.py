@@ -17,20 +17,6 @@ def some_of_every_size(candidates: list[Candidate], most: int) -> list[Candidate
     return [by_size[int(i * step)] for i in range(min(most, len(by_size)))]
 
 
-def near_the_best(candidates: list[Candidate], standard_errors: float) -> list[Candidate]:
-    """Those that may still be chosen when they are trained again: whose mean deficit to the best, fold by fold, is at
-    most so many times its standard error. Fewer than three trainings each tell nobody apart.
-
-    Parameters
-    ----------
-    candidates : as of choose()
-    """
-    best = best_first(candidates)[0]
-    if len(best.scores.final_f1) < 3:
-        return candidates
-    return [c for c in candidates if _deficit(best, c) <= standard_errors * _deficit_error(best, c)]
-
-
 def choose(candidates: list[Candidate], standard_errors: float) -> Candidate:
     """The cheapest candidate whose score cannot be told from the best one's.
 
@@ -40,7 +26,7 @@ def choose(candidates: list[Candidate], standard_errors: float) -> Candidate:
 
     Parameters
     ----------
-    candidates : finalists, all trained on the same folds equally often, at least one
+    candidates : finalists, all trained once on the same folds, at least one
     standard_errors : float    0 takes the best score
     """
     best = best_first(candidates)[0]

@@ -83,14 +83,7 @@ class SearchSettings:
     parents: int = 4  # networks that a generation descends from
     folds: int = 3  # divisions of the training subjects that a finalist is scored on
     finalists: int = 4  # are trained on every fold
-    # Trainings of a finalist on a fold. Two cost a fifth more of a search; simulated as below, what is chosen is
-    # better by 0.0004 to 0.0008 then.
-    final_repeats: int = 1
     standard_errors: float = 0.25  # a cheaper network is taken if its score is within so many of the best one's
-    # A finalist that is further behind the best after one training on every fold gets no more of them. Simulated with
-    # true differences of 0.003 or 0.006 and noise of 0.005 or 0.01 per training: 1 saves a third of the finals'
-    # trainings, and the chosen network is worse by less than 0.0002 on average.
-    hopeless_errors: float = 1.0
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=20))  # of the short trainings
     final_recipe: Recipe = field(default_factory=lambda: Recipe(epochs=30))  # of all others
     train_epochs: int | None = None  # of training in all (effort.py); None: what the numbers above come to
