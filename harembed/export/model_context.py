@@ -39,7 +39,7 @@ def model_context(graph: IntGraph, plan: MemoryPlan, backend: str) -> dict[str, 
 def _node(graph: IntGraph, plan: MemoryPlan, index: int, node: Node) -> dict[str, Any]:
     output = graph[node.outputs[0]]
     shapes = " ".join("x".join(map(str, graph[t].shape)) for t in (node.inputs[0], node.outputs[0]))
-    return {"name": c_text(node.name), "op": node.op, "symbol": f"node_{index}",
+    return {"name": c_text(node.name), "op": node.op, "index": index, "symbol": f"node_{index}",
             "macs": OPS[node.op].macs(graph, node), "output_offset": plan.offsets[output.name],
             "output_bytes": output.nbytes, "shapes": shapes}
 

@@ -27,8 +27,8 @@ class Sensors:
     vectors: tuple[tuple[int, int, int], ...] = ()
     used: tuple[int, ...] | None = None
 
-    def using(self, channels: tuple[int, ...]) -> "Sensors":
-        """The same sensors for a network with these channels."""
+    def using(self, channels: tuple[int, ...] | None) -> "Sensors":
+        """The same sensors for a network with these channels; None is all."""
         return replace(self, used=channels)
 
     def select(self, x: Tensor) -> Tensor:

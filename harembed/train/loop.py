@@ -19,6 +19,7 @@ from harembed.nn.centres import Centres, centre_loss
 from harembed.train.augment import Sensors, draw_changes
 from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
+from harembed.train.teacher import Teacher
 
 State = dict[str, Any]
 Epoch = dict[str, float]
@@ -64,7 +65,8 @@ def predict(model: nn.Module, x: Tensor, batch: int = 1024) -> np.ndarray:
 def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_val: Tensor | None = None,
           y_val: Tensor | None = None, progress: Callable[[int, Epoch], None] | None = None,
           checkpoint: Callable[[State], None] | None = None, resume: State | None = None,
-          each_epoch: Callable[[int], None] | None = None, sensors: Sensors | None = None) -> History:
+          each_epoch: Callable[[int], None] | None = None, sensors: Sensors | None = None,
+          teacher: Teacher | None = None) -> History:
     """Train a network in place, on the device of its windows; it is left there and in evaluation mode.
 
     Parameters
@@ -77,6 +79,7 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
     resume : a state that `checkpoint` got, of the same recipe and seed
     each_epoch : called before every epoch with its number (quantisers renew their ranges here)
     sensors : what the rows of x are and which of them the network gets; None is all, without rotation
+    teacher : whose opinion the network learns besides the labels; not in a checkpoint, give the same to `resume`
 
     Raises
     ------
@@ -87,6 +90,8 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
         raise DataError(f"Training needs at least 2 windows with a label each, got {len(x)} windows and "
                         f"{len(y)} labels.", "Use a shorter window or hop, or more recordings.")
     model.to(x.device)
+    if teacher is not None:
+        teacher.to(x.device)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay,
                                   fused=True)  # small parameters: one call instead of a dozen for each
     steps = -(-len(x) // recipe.batch)
@@ -102,7 +107,7 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
             each_epoch(epoch)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed * 1_000_003 + epoch)  # dropout draws from the global generator
-            loss = _one_epoch(model, x, y, recipe, optimizer, schedule, seed * 1_000_003 + epoch, sensors)
+            loss = _one_epoch(model, x, y, recipe, optimizer, schedule, seed * 1_000_003 + epoch, sensors, teacher)
         if not np.isfinite(loss):
             raise RunError(f"Training diverged in epoch {epoch + 1} of {recipe.epochs}: the loss is {loss}.",
                            f"Lower the learning rate (now {recipe.learning_rate:g}) or check the data for outliers.")
@@ -130,7 +135,8 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe,
 
 
 def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, optimizer: torch.optim.Optimizer,
-               schedule: torch.optim.lr_scheduler.LRScheduler, seed: int, sensors: Sensors | None) -> float:
+               schedule: torch.optim.lr_scheduler.LRScheduler, seed: int, sensors: Sensors | None,
+               teacher: Teacher | None) -> float:
     """One pass over all windows in random order; returns the mean loss."""
     generator = torch.Generator().manual_seed(seed)
     model.train()
@@ -138,13 +144,18 @@ def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, optimizer
     order = torch.randperm(len(x), generator=generator).to(x.device)
     parameters = list(model.parameters())
     centred = any(isinstance(module, Centres) for module in model.modules())
-    changes = draw_changes(len(x), x.shape[2], recipe, generator, sensors).to(x.device)
+    # A teacher may read other channels than its student: windows are changed whole then, and selected from after.
+    changed = sensors if teacher is None or sensors is None else sensors.using(None)
+    changes = draw_changes(len(x), x.shape[2], recipe, generator, changed).to(x.device)
     for first in range(0, len(x), recipe.batch):
         part = order[first : first + recipe.batch]
         if len(part) > 1:  # batch norm has no deviation of a single window
             labels = y[part]
-            loss = F.cross_entropy(model(changes.apply(x[part], first)), labels,
-                                   label_smoothing=recipe.label_smoothing)
+            seen = changes.apply(x[part], first)
+            logits = model(seen if teacher is None or sensors is None else sensors.select(seen))
+            loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+            if teacher is not None:
+                loss = teacher.loss(loss, logits, seen)
             if centred:
                 loss = loss + recipe.centre_loss * centre_loss(model, labels)
             for p in parameters:  # Optimizer.zero_grad tells a profiler first

@@ -45,6 +45,7 @@ from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.train.augment import Sensors
 from harembed.train.loop import History, State, train
 from harembed.train.recipe import Recipe
+from harembed.train.teacher import Teacher
 
 # A layer of a floating-point network to its quantised twin, given its name. A new layer is one line.
 TWINS: dict[type[nn.Module], Callable[[Any, str], nn.Module]] = {
@@ -117,7 +118,7 @@ def calibrate(net: QuantNet, x: Tensor, windows: int = CALIBRATION_WINDOWS) -> N
 def fine_tune(net: QuantNet, mode: Mode, x: Tensor, y: Tensor, recipe: Recipe, seed: int,
               progress: Callable[[int, dict[str, float]], None] | None = None,
               checkpoint: Callable[[State], None] | None = None, resume: State | None = None,
-              sensors: Sensors | None = None) -> History:
+              sensors: Sensors | None = None, teacher: Teacher | None = None) -> History:
     """Train a folded network on, in floating point or with fake quantisation; in place.
 
     In Mode.INT8 the ranges are chosen anew before each epoch until RANGES_FROZEN_FROM of them, then stay.
@@ -129,7 +130,7 @@ def fine_tune(net: QuantNet, mode: Mode, x: Tensor, y: Tensor, recipe: Recipe, s
             calibrate(net, x if sensors is None else sensors.select(x))
 
     return train(net, x, y, recipe, seed, progress=progress, checkpoint=checkpoint, resume=resume, each_epoch=renew,
-                 sensors=sensors)
+                 sensors=sensors, teacher=teacher)
 
 
 def fine_tuning(recipe: Recipe, epochs: int, share: float = 0.1) -> Recipe:
