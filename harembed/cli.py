@@ -149,6 +149,9 @@ def search(
     predict_at: Annotated[int | None, typer.Option(help="Epochs that it reads. Default: 5.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
+    calibrate: Annotated[bool | None, typer.Option("--calibrate/--no-calibrate", help="Let the firmware say how sure "
+                                                   "it is, in probabilities fitted on people that are held out of "
+                                                   "a second training. Default: yes.")] = None,
     window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
     hop: Annotated[int | None, typer.Option(help="Samples between windows. Default: the dataset's.")] = None,
     split: Annotated[str | None, typer.Option(help="Another split; loso=SUBJECT leaves one person out.")] = None,
@@ -175,7 +178,7 @@ def search(
         "strategy": strategy, "backbone": backbone, "train_epochs": train_epochs, "search_epochs": search_epochs,
         "search_windows": search_windows, "space": space, "filters": filters, "episodes": episodes, "price": price,
         "predictor": predictor, "predict_at": predict_at,
-        "float_epochs": float_epochs, "qat_epochs": qat_epochs,
+        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "calibrate": calibrate,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
         "device": device, "executor": executor, "address": address, "processes": processes,
     }

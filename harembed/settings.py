@@ -41,6 +41,8 @@ class RunSettings(BaseModel):
     search_windows: int | None = Field(None, gt=0, description="of training people that a search learns from, about, "
                                        "at most; default: 2,000")
     float_epochs: int = Field(80, gt=0, description="of the final training before the branches")
+    calibrate: bool | None = Field(None, description="a second output with probabilities that can be believed; "
+                                                     "default: yes")
     qat_epochs: int = Field(16, gt=0, description="of each branch: float and quantisation-aware")
     window: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     hop: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")

@@ -14,6 +14,7 @@ from harembed.dqn_job import with_dqn
 from harembed.export.lower import lower
 from harembed.export.noise import quantisation_noise
 from harembed.fine_tuning import Lesson, fine_tune_both
+from harembed.ir.confidence import with_confidence
 from harembed.ir.file import dump_graph
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
@@ -29,6 +30,8 @@ from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings, desk
 from harembed.search_job import SearchJob
 from harembed.space import Network
+from harembed.temperature import FILE as TEMPERATURE
+from harembed.temperature import before_and_after, twin_trained
 from harembed.train import qat
 from harembed.train.augment import Sensors
 from harembed.train.device import device_of
@@ -217,8 +220,8 @@ def _sensors(job: SearchJob, arch: Network) -> Sensors:
 
 @one_thread()
 def train_float(job: SearchJob, tick: Tick) -> str:
-    """float.pt: the chosen network, trained anew from random weights; where the split shares people, before that
-    new_people.json."""
+    """float.pt: the chosen network, trained anew from random weights. temperature.json: how sure its twin may be.
+    new_people.json, where the split shares people."""
     arch = job.chosen()
     recipe = Recipe(epochs=job.settings.float_epochs)
     if shares_people(job.dataset) and not job.run.has(NEW_PEOPLE):
@@ -227,8 +230,9 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     torch.manual_seed(seed)
     model = build_model(arch)
     x, y = _tensors(job)
-    history = train(model, x, y, recipe, seed, sensors=_sensors(job, arch),
-                    progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
+    with twin_trained(job, arch, recipe):
+        history = train(model, x, y, recipe, seed, sensors=_sensors(job, arch),
+                        progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
     job.run.write("float.pt", state_to_bytes(model.cpu().state_dict()))
     return f"{recipe.epochs} epochs, loss {history.epochs[-1]['loss']:.3f}"
@@ -277,8 +281,11 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     ptq_graph = lower(float_net, arch, mean, std, labels, "ptq")
     graph = lower(qat_net, arch, mean, std, labels, _name(job))
     noise = quantisation_noise(qat_net, graph, job.dataset.train.raw[:: _step(job)][:NOISE_WINDOWS], mean, std, arch)
-    int8_logits = _logits(graph, job)
-    test = {"float": _scores(job, float_logits), "ptq": _scores(job, _logits(ptq_graph, job)),
+    temperature = job.run.read_json(TEMPERATURE) if job.run.has(TEMPERATURE) else None
+    if temperature is not None:
+        graph = with_confidence(graph, temperature["temperature"])
+    int8_logits, *confidence = _outputs(graph, job)
+    test = {"float": _scores(job, float_logits), "ptq": _scores(job, _outputs(ptq_graph, job)[0]),
             "int8": _scores(job, int8_logits)}
     text, constants = dump_graph(graph)
     job.run.write("graph.npz", constants)
@@ -295,6 +302,8 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     job.run.write_json("scores.json", {
         "test": test, "noise": [{"tensor": n.tensor, "sqnr_db": n.sqnr_db} for n in noise],
         "noise_warnings": [n.hint for n in noise if n.collapsed],
+        "calibration": temperature and {"fitted": temperature, "float": _calibration(job, float_logits, temperature),
+                                        "int8": _calibration(job, int8_logits, temperature, *confidence)},
         **_beyond(job, graph, int8_logits)})
     return (f"test macro F1: float {test['float']['macro_f1']:.4f}, int8 {test['int8']['macro_f1']:.4f} "
             f"(without training {test['ptq']['macro_f1']:.4f})")
@@ -313,8 +322,17 @@ def _test(job: SearchJob, arch: Network) -> Tensor:
     return normalise(job.dataset.test.raw, mean, std, arch.channels)
 
 
-def _logits(graph: IntGraph, job: SearchJob) -> np.ndarray:
-    return Interpreter(graph).run_raw(job.dataset.test.raw)[0]
+def _outputs(graph: IntGraph, job: SearchJob) -> list[np.ndarray]:
+    """Of the test windows, [N, classes] float: scores and, from a graph that has them, probabilities."""
+    found = Interpreter(graph).run_raw(job.dataset.test.raw)
+    return [graph[name].scale * (values.reshape(len(values), -1).astype(np.float64) - graph[name].zero_point)
+            for name, values in zip(graph.outputs, found, strict=True)]
+
+
+def _calibration(job: SearchJob, logits: np.ndarray, temperature: dict[str, Any],
+                 confidence: np.ndarray | None = None) -> dict[str, Any]:
+    """On test people: nothing is chosen by it."""
+    return before_and_after(logits, temperature["temperature"], job.dataset.test.y, job.settings.seed, confidence)
 
 
 def _beyond(job: SearchJob, graph: IntGraph, logits: np.ndarray) -> dict[str, Any]:

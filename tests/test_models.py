@@ -214,5 +214,3 @@ def test_scores_by_hand() -> None:
     assert s.class_f1.tolist() == pytest.approx([0.5, 2 / 3])
     assert (s.macro_f1, s.accuracy) == pytest.approx((7 / 12, 0.6))
     assert s.weighted_f1 == pytest.approx((2 * 0.5 + 3 * 2 / 3) / 5)
-    sure = scores(np.array([0, 1]), np.array([0, 0]), 2, np.array([[0.9, 0.1], [0.3, 0.7]], np.float32))
-    assert sure.calibration_error == pytest.approx((0.1 + 0.7) / 2, abs=1e-6)

@@ -18,7 +18,8 @@ from harembed.report.html import render
 # Small enough for seconds, large enough that every part does real work.
 QUICK = ("--window", "64", "--hop", "16", "--search-epochs", "6", "--float-epochs", "8", "--qat-epochs", "2",
          "--macs", "60000")
-KILL_WHEN = ("data.json", "supernet.pt", "ledger.jsonl", "float.pt", "scores.json", "firmware.json")
+KILL_WHEN = ("data.json", "supernet.pt", "ledger.jsonl", "temperature.json", "float.pt", "scores.json",
+             "firmware.json")
 
 
 def write_recordings(folder: Path) -> Path:
@@ -98,6 +99,7 @@ def test_a_target_without_simulator_has_a_page_too(finished):
     facts["board"] |= {"flash_bytes": None, "ram_bytes": None, "flash_tools": None}
     facts["sections"], facts["build"]["bin"] = {}, None
     facts["layers"] = [{**layer, "instructions": None, "cycles_modelled": None} for layer in facts["layers"]]
+    facts["calibration"] = None  # as with --no-calibrate
     page = render(facts)
     assert "nothing is said about speed" in page
     assert "None" not in page
@@ -107,6 +109,16 @@ def test_the_network_learned(finished):
     report = json.loads((finished[0] / "report.json").read_text())
     assert report["macro_f1_int8"] > 0.7
     assert report["macs"] <= 60_000
+
+
+def test_the_temperature_is_of_training_people_and_of_the_second_output(finished):
+    report = json.loads((finished[0] / "report.json").read_text())
+    fitted = report["calibration"]["fitted"]
+    assert set(fitted["subjects"]) < set(report["dataset"]["subjects"]["train"])
+    assert [o["name"] for o in report["interface"]["outputs"]][1:] == ["confidence"]
+    assert report["layers"][-1]["op"] == "softmax"
+    bins = report["calibration"]["int8"]["after"]["bins"]
+    assert sum(b["windows"] for b in bins) == report["dataset"]["windows"]["test"]
 
 
 @pytest.mark.slow

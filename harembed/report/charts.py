@@ -105,6 +105,22 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
     return svg(figure)
 
 
+def reliability(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> str:
+    """Accuracy in bins {low, high, windows, accuracy} of confidence, with and without temperature; above, windows."""
+    figure = Figure(figsize=(6.4, 3.6))
+    rows = figure.subplots(2, 2, sharex=True, sharey="row", gridspec_kw={"height_ratios": (1, 4), "hspace": 0.08})
+    for (counts, axes), bins, title in zip(rows.T, (before, after), ("as trained", "with temperature"), strict=True):
+        left, width = [b["low"] for b in bins], [b["high"] - b["low"] for b in bins]
+        counts.bar(left, [b["windows"] for b in bins], width, align="edge", color=GREY, edgecolor="white")
+        counts.set_title(title)
+        axes.plot((0, 1), (0, 1), color=GREY, lw=1, ls="--", zorder=3)
+        axes.bar(left, [b["accuracy"] for b in bins], width, align="edge", color=BLUE, alpha=0.75, edgecolor="white")
+        axes.set(xlabel="confidence", xlim=(0, 1), ylim=(0, 1))
+    rows[0][0].set_ylabel("windows")
+    rows[1][0].set_ylabel("accuracy")
+    return svg(figure)
+
+
 def memory(buffers: Sequence[dict[str, Any]], arena_bytes: int, nodes: Sequence[str]) -> str:
     """The plan: each buffer a box over the nodes it lives through and the bytes it occupies."""
     figure = Figure(figsize=(6.8, 3.4))

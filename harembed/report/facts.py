@@ -74,6 +74,10 @@ KEYS: dict[str, tuple[str, str]] = {
     "parity": ("windows (recorded, or given with --inputs), random (made up: full range with `seed`, the last "
                "`extremes` constant), mismatches, and each target compared with ==", "simulated"),
     "onnx": ("the QDQ export in onnxruntime: same_class of windows, max_logit_deviation in steps", "evaluated"),
+    "calibration": ("how far confidence can be believed, null without: `fitted` (temperature, on held-out training "
+                    "people), `float` and `int8` (test subjects), each before and after: expected calibration error "
+                    "in 10 bins, its 95 % interval, the bins; int8 after is the output that the firmware computes",
+                    "evaluated"),
     "candidates": ("what the search scored, by id", ""),
     "strategy": ("of the search, by name; its settings are in `settings`", ""),
     "epochs_trained": ("by the search: total, super-net (its passes over windows in epochs of a candidate), "
@@ -90,7 +94,7 @@ KEYS: dict[str, tuple[str, str]] = {
 
 
 LEARNED = ("dataset", "protocol", "sensors", "macro_f1_float", "macro_f1_ptq", "macro_f1_int8", "macro_f1_validation",
-           "accuracy_int8", "weighted_f1_int8", "scores", "candidates", "strategy", "epochs_trained",
+           "accuracy_int8", "weighted_f1_int8", "scores", "calibration", "candidates", "strategy", "epochs_trained",
            "search_windows", "search", "training")
 
 
@@ -137,7 +141,8 @@ def _learned(run: RunDir, scores: dict[str, Any]) -> dict[str, Any]:
         "macro_f1_validation": _chosen(search)["macro_f1"],
         "accuracy_int8": test["int8"]["accuracy"],
         "weighted_f1_int8": test["int8"]["weighted_f1"],
-        "scores": scores,
+        "scores": {k: v for k, v in scores.items() if k != "calibration"},
+        "calibration": scores.get("calibration"),  # missing in a run of an earlier version
         "candidates": search["candidates"],
         "strategy": search["settings"]["strategy"],
         "epochs_trained": search.get("epochs_trained"),  # null in a run of an earlier version

@@ -48,6 +48,8 @@ def _learned(facts: dict[str, Any]) -> dict[str, Any]:
         "candidates": sorted(facts["candidates"], key=lambda c: (-c["finalist"], -c["macro_f1"]))[:12],
         "confusion": Markup(charts.confusion(facts["scores"]["test"]["int8"]["confusion"],
                                              facts["dataset"]["classes"])),
+        "reliability": Markup(charts.reliability(*(facts["calibration"]["int8"][k]["bins"] for k in (
+            "before", "after")))) if facts["calibration"] else None,
         "pareto": Markup(charts.pareto(facts["candidates"], search["front"], search["chosen"],
                                        facts["settings"]["macs"])),
         "search": [{"svg": Markup(charts.curves(c["series"], c["ylabel"], c.get("xlabel", "epoch"))),

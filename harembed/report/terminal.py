@@ -35,6 +35,10 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
         rows.append((
             "macro F1, test subjects", f"int8 {facts['macro_f1_int8']:.4f}   float {facts['macro_f1_float']:.4f}   "
             f"post-training int8 {facts['macro_f1_ptq']:.4f}", "macro_f1_int8"))
+        if facts["calibration"] is not None:
+            before, after = (facts["calibration"]["int8"][k]["error"] for k in ("before", "after"))
+            rows.append(("confidence", f"off by {after:.3f} on average (without temperature {before:.3f})",
+                         "calibration"))
         if facts["epochs_trained"] is not None:
             rows.append(("search", f"{facts['strategy']}   {len(facts['candidates'])} candidates   "
                          f"{facts['epochs_trained']['total']:,} epochs of training", "epochs_trained"))

@@ -96,7 +96,9 @@ class Asked:
 
     def settings_of(self, row: Row, seed: int, predictors: Path | None = None) -> RunSettings:
         """Of one run; predictors are for rows that are predicted."""
-        return load_settings(None, {**self.effort.settings[row.effort], **self.table.settings, **row.settings,
+        # Tables tell of classes, not of how sure a network is of them.
+        return load_settings(None, {"calibrate": False, **self.effort.settings[row.effort], **self.table.settings,
+                                    **row.settings,
                                     "dataset": self.table.dataset, "seed": seed,
                                     "predictor": str(predictors) if predictors and row.predicted else None})
 

@@ -1,0 +1,83 @@
+"""The temperature of a network's confidence, from people whom it did not learn from.
+
+The network of the firmware learns from all training people. So a twin of it, the same architecture under the same
+recipe, is trained without some of them, beside it in a process of its own; its scores of these fit the temperature.
+No test person is seen.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from harembed.data.recording import vectors
+from harembed.data.split import hold_out_subjects
+from harembed.models import build_model
+from harembed.search.candidate import derived_seed
+from harembed.search.executor import workers
+from harembed.search.score import Fold, make_fold
+from harembed.search.settings import SearchSettings
+from harembed.search_job import SearchJob
+from harembed.space import Network
+from harembed.train.calibration import calibration, fit_temperature, probabilities
+from harembed.train.device import device_of
+from harembed.train.loop import predict, train
+from harembed.train.recipe import Recipe
+
+FILE = "temperature.json"
+HELD_OUT = 1 / 3  # share of the training people
+
+
+@contextmanager
+def twin_trained(job: SearchJob, arch: Network, recipe: Recipe) -> Iterator[None]:
+    """While the body trains the network, train its twin; on leaving write temperature.json.
+
+    With one process, or where a GPU would be shared, the twin is trained on leaving. A run that is not to be
+    calibrated trains none.
+    """
+    if job.settings.calibrate is False:
+        yield
+        return
+    seed = derived_seed(job.settings.seed, "temperature")
+    parts = hold_out_subjects(job.dataset.train, HELD_OUT, seed)
+    processes = job.settings.processes or SearchSettings.processes
+    alone = processes == 1 or device_of(job.settings.device).type != "cpu"
+    with workers(1 if alone else 2, make_fold, (*parts, vectors(job.dataset.info.channels), job.settings.device),
+                 held_out_logits) as run:
+        logits = run([(arch, recipe, seed)])
+        yield
+        job.run.write_json(FILE, fitted(next(logits), parts[1].y, parts[1].subjects, seed))
+
+
+def held_out_logits(fold: Fold, arch: Network, recipe: Recipe, seed: int) -> np.ndarray:
+    """Scores [N, classes] of the people who are held out, by a network that learned from the others."""
+    sensors = fold.sensors.using(arch.channels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(arch)
+    train(model, fold.x, fold.y, recipe, seed, sensors=sensors)
+    return predict(model, sensors.select(fold.x_val))
+
+
+def fitted(logits: np.ndarray, truth: np.ndarray, subjects: tuple[str, ...], seed: int) -> dict[str, Any]:
+    """What temperature.json says."""
+    temperature = fit_temperature(logits, truth)
+    return {"temperature": temperature, "subjects": subjects, "windows": len(truth),
+            **before_and_after(logits, temperature, truth, seed)}
+
+
+def before_and_after(logits: np.ndarray, temperature: float, truth: np.ndarray, seed: int,
+                     confidence: np.ndarray | None = None) -> dict[str, dict[str, Any]]:
+    """How well scores [N, classes] are calibrated as they are, and over the temperature.
+
+    Parameters
+    ----------
+    confidence : [N, classes] float, of the firmware, instead of the scores over the temperature
+    """
+    after = probabilities(logits, temperature) if confidence is None else confidence
+    return {"before": asdict(calibration(probabilities(logits), truth, seed)),
+            "after": asdict(calibration(after, truth, seed))}
+
