@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harembed import cli_predictor, cli_reproduce
+from harembed import cli_compress, cli_predictor, cli_reproduce
 from harembed.errors import HarembedError
 
 if TYPE_CHECKING:  # numpy would slow down --help
@@ -149,6 +149,9 @@ def search(
     predict_at: Annotated[int | None, typer.Option(help="Epochs that it reads. Default: 5.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
+    teachers: Annotated[int | None, typer.Option(help="Networks of the same architecture that are trained first; the "
+                                                      "final one learns their average opinion besides the labels "
+                                                      "(distillation). Default: none.")] = None,
     calibrate: Annotated[bool | None, typer.Option("--calibrate/--no-calibrate", help="Let the firmware say how sure "
                                                    "it is, in probabilities fitted on people that are held out of "
                                                    "a second training. Default: yes.")] = None,
@@ -178,7 +181,7 @@ def search(
         "strategy": strategy, "backbone": backbone, "train_epochs": train_epochs, "search_epochs": search_epochs,
         "search_windows": search_windows, "space": space, "filters": filters, "episodes": episodes, "price": price,
         "predictor": predictor, "predict_at": predict_at,
-        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "calibrate": calibrate,
+        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "teachers": teachers, "calibrate": calibrate,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
         "device": device, "executor": executor, "address": address, "processes": processes,
     }
@@ -228,6 +231,7 @@ def sweep(
         raise typer.Exit(1)
 
 
+app.command("compress", epilog=cli_compress.EPILOG)(cli_compress.compress)
 app.command("reproduce", epilog=cli_reproduce.EPILOG)(cli_reproduce.reproduce)
 
 

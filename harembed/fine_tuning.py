@@ -12,6 +12,7 @@ from harembed.train import qat
 from harembed.train.augment import Sensors
 from harembed.train.loop import Epoch, History
 from harembed.train.recipe import Recipe
+from harembed.train.teacher import Teacher
 
 Tuned = tuple[QuantNet, History]
 
@@ -25,6 +26,7 @@ class Lesson:
     recipe: Recipe
     seed: int
     sensors: Sensors | None
+    teacher: Teacher | None
 
     def teach(self, net: QuantNet, mode: Mode, tick: Tick | None = None, part: int = 0, parts: int = 1) -> Tuned:
         """The network, trained on, and how its loss fell."""
@@ -34,7 +36,8 @@ class Lesson:
             if tick is not None:
                 tick(part * epochs + epoch + 1, parts * epochs, f"{mode.value} branch, loss {figures['loss']:.3f}")
 
-        history = qat.fine_tune(net, mode, self.x, self.y, self.recipe, self.seed, told, sensors=self.sensors)
+        history = qat.fine_tune(net, mode, self.x, self.y, self.recipe, self.seed, told, sensors=self.sensors,
+                                teacher=self.teacher)
         return net.cpu(), history
 
 

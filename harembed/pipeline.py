@@ -28,7 +28,7 @@ from harembed.report.profile import print_profile, profile_facts, render_profile
 from harembed.report.terminal import summary
 from harembed.rundir import RunDir, dump_json, write_atomic
 from harembed.search_job import SearchJob
-from harembed.settings import CompileSettings, RunSettings, stored_settings
+from harembed.settings import CompileSettings, RunSettings, load_settings, stored_settings
 from harembed.space import Network
 
 
@@ -81,6 +81,50 @@ def search(settings: RunSettings, folder: Path, data_root: Path | None, console:
     """From recordings: run all stages that the folder lacks, then write and print the report."""
     job = SearchJob(settings, RunDir(folder), data_root, toolchain, console)
     job.check()
+    return _run(job, settings.dataset, settings.to_toml(), from_recordings() + TO_FIRMWARE + TO_PROOF)
+
+
+def compress_settings(source: Path, changes: dict[str, Any], teachers: Sequence[Path] = ()) -> RunSettings:
+    """Those of a finished search with other values, as `compress` takes them.
+
+    Raises
+    ------
+    RunError    the folder holds no finished search, a teacher knows other recordings, or a value is wrong
+    """
+    run = RunDir(source)
+    settings = stored_settings(run.file("run.toml"))
+    if not isinstance(settings, RunSettings) or not run.has("search.json"):
+        raise RunError(f"{source} has no search.json: it holds no network that a search chose.",
+                       "Run `harembed search --out DIR` first.")
+    changed = load_settings(None, {**settings.model_dump(), **{k: v for k, v in changes.items() if v is not None},
+                                   "network": run.read_json("search.json")["chosen"]})
+    if not teachers:
+        return changed
+    from harembed.teachers import identity
+
+    return changed.model_copy(update={"teacher": tuple(identity(t, changed) for t in teachers)})
+
+
+def compress(source: Path, settings: RunSettings, teachers: Sequence[Path], folder: Path, data_root: Path | None,
+             console: Console, toolchain: str | None = None) -> dict[str, Any]:
+    """Train the network of a finished search anew, with all that the settings add to its training, and carry it to
+    firmware and report.
+
+    Parameters
+    ----------
+    source : folder of the search
+    settings : of compress_settings
+    teachers : folders of runs whose networks it learns from
+    folder : of the new run
+    """
+    from harembed.teachers import give
+
+    job = SearchJob(settings, RunDir(folder), data_root, toolchain, console)
+    job.run.claim(settings.to_toml())
+    if not job.run.has("search.json"):
+        give(job.run, teachers)
+        found = RunDir(source).read_json("search.json")
+        job.run.write_json("search.json", {**found, "settings": {**settings.model_dump(), "ram": job.ram_bytes}})
     return _run(job, settings.dataset, settings.to_toml(), from_recordings() + TO_FIRMWARE + TO_PROOF)
 
 

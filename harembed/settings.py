@@ -73,6 +73,13 @@ class RunSettings(BaseModel):
     graph: Literal["deepconvlstm", "max-ff", "max-wide"] | None = Field(
         None, description="a network that Pellatt and Roggen compare with, in the space of strategy dqn; default: "
                           "the published network with that tail")
+    # Of networks that learn from others.
+    teachers: int | None = Field(None, gt=0, description="networks of the same architecture whose average opinion "
+                                 "the final network learns besides the labels; default: none")
+    teacher: tuple[str, ...] | None = Field(None, min_length=1, description="networks of other runs that teach")
+    soft_weight: float | None = Field(None, ge=0, le=1, description="of that opinion in the loss; default: 0.7")
+    soft_temperature: float | None = Field(None, gt=0, description="that softens it; default: 2")
+    network: str | None = Field(None, description="that `compress` was given; default: a search chooses one")
     # Of strategy dqn.
     space: Literal["general", "feedforward"] | None = Field(None, description="default: general")
     filters: tuple[int, ...] | None = Field(None, min_length=1, description="of convolutions; default: 4, 8, 16, 32")

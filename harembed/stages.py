@@ -30,6 +30,7 @@ from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings, desk
 from harembed.search_job import SearchJob
 from harembed.space import Network
+from harembed.teachers import teacher_of
 from harembed.temperature import FILE as TEMPERATURE
 from harembed.temperature import before_and_after, twin_trained
 from harembed.train import qat
@@ -226,12 +227,14 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     recipe = Recipe(epochs=job.settings.float_epochs)
     if shares_people(job.dataset) and not job.run.has(NEW_PEOPLE):
         job.run.write_json(NEW_PEOPLE, score_new_people(job, arch, recipe, tick))
+    x, y = _tensors(job)
+    sensors = _sensors(job, arch)
+    teacher = teacher_of(job, arch, x, y, sensors, tick)
     seed = derived_seed(job.settings.seed, "final")
     torch.manual_seed(seed)
     model = build_model(arch)
-    x, y = _tensors(job)
-    with twin_trained(job, arch, recipe):
-        history = train(model, x, y, recipe, seed, sensors=_sensors(job, arch),
+    with twin_trained(job, arch, recipe, teacher):
+        history = train(model, x, y, recipe, seed, sensors=sensors, teacher=teacher,
                         progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
     job.run.write("float.pt", state_to_bytes(model.cpu().state_dict()))
@@ -249,8 +252,10 @@ def score_float(job: SearchJob, tick: Tick) -> str:
     model = build_model(arch)
     model.load_state_dict(state_from_bytes(job.run.file("float.pt").read_bytes()))
     x, y = _tensors(job)
+    sensors = _sensors(job, arch)
     recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
-    train(model, x, y, recipe, derived_seed(job.settings.seed, "final"), sensors=_sensors(job, arch),
+    train(model, x, y, recipe, derived_seed(job.settings.seed, "final"), sensors=sensors,
+          teacher=teacher_of(job, arch, x, y, sensors, tick),
           progress=lambda e, f: tick(e + 1, recipe.epochs, f"fine-tuning, loss {f['loss']:.3f}"))
     test = _scores(job, predict(model.cpu(), _test(job, arch)))
     job.run.write_json("float.json", {"test": {"float": test}, "fine_tuning": recipe.to_dict()})
@@ -270,9 +275,10 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     x, y = _tensors(job)
     sensors = _sensors(job, arch)
     recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
+    teacher = teacher_of(job, arch, x, y, sensors, tick)
     kept = std[list(arch.channels)]
     (float_net, float_history), (qat_net, qat_history) = fine_tune_both(
-        qat.quantise(model, kept), qat.quantise(model, kept), Lesson(x, y, recipe, seed, sensors),
+        qat.quantise(model, kept), qat.quantise(model, kept), Lesson(x, y, recipe, seed, sensors, teacher),
         job.settings.processes or SearchSettings.processes, tick)
     x = x.cpu()
     float_logits = predict(float_net, _test(job, arch))

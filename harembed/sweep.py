@@ -1,12 +1,13 @@
-"""Many searches that differ in strategy, beta1 and seed, one run folder each, and one table of what they found.
+"""Many runs that differ in strategy, beta1 and seed, one folder each, and one table of what they found.
 
 beta1 is the weight of the complexity loss (eq. 10 of Zhou et al.; their figure 5 varies it), of sftnas and pas: other
 strategies run once for each seed.
 """
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,25 +81,45 @@ def sweep(wanted: Sequence[Point], settings_file: Path | None, given: dict[str, 
     dict    the content of sweep.json: `runs`, one row a search, with `error` in words where it failed; `means` over
             the seeds, with sample standard deviations
     """
-    asked = [load_settings(settings_file, {**given, "strategy": p.strategy, "beta1": p.beta1, "seed": p.seed})
-             for p in wanted]
+    asked = {p: load_settings(settings_file, {**given, "strategy": p.strategy, "beta1": p.beta1, "seed": p.seed})
+             for p in wanted}
+
+    def search(point: Point, run: Path) -> dict[str, Any]:
+        return pipeline.search(asked[point], run, data_root, console, toolchain)
+
+    return _collect(asked, search, folder, console)
+
+
+def compress(source: Path, seeds: Sequence[int], changes: dict[str, Any], teachers: Sequence[Path], folder: Path,
+             data_root: Path | None, console: Console, toolchain: str | None = None) -> dict[str, Any]:
+    """As `sweep`, but of trainings of one network: see harembed.pipeline.compress."""
+    settings = {seed: pipeline.compress_settings(source, {**changes, "seed": seed}, teachers) for seed in seeds}
+    asked = {Point(s.strategy, None, seed): s for seed, s in settings.items()}
+
+    def compress(point: Point, run: Path) -> dict[str, Any]:
+        return pipeline.compress(source, asked[point], teachers, run, data_root, console, toolchain)
+
+    return _collect(asked, compress, folder, console)
+
+
+def _collect(asked: Mapping[Point, RunSettings], make: Callable[[Point, Path], dict[str, Any]], folder: Path,
+             console: Console) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     document: dict[str, Any] = {}
-    for point, settings in zip(wanted, asked, strict=True):
+    for point, settings in asked.items():
         console.rule(point.name)
         rows.append({"folder": point.name, "strategy": point.strategy, "beta1": point.beta1, "seed": point.seed,
-                     **_run(settings, folder / point.name, data_root, console, toolchain)})
+                     **_row(partial(make, point, folder / point.name), console)})
         document = {"format_version": FORMAT_VERSION, "harembed": harembed.__version__, "dataset": settings.dataset,
                     "board": settings.board, "runs": rows, "means": means(rows)}
         write_atomic(folder / "sweep.json", dump_json(document))
     return document
 
 
-def _run(settings: RunSettings, folder: Path, data_root: Path | None, console: Console,
-         toolchain: str | None) -> dict[str, Any]:
-    """A search's row; one that fails (at a high price of MACs no network may be left) does not end the sweep."""
+def _row(make: Callable[[], dict[str, Any]], console: Console) -> dict[str, Any]:
+    """Figures of a run; one that fails (at a high price of MACs no network may be left) does not end the sweep."""
     try:
-        facts = pipeline.search(settings, folder, data_root, console, toolchain)
+        facts = make()
     except HarembedError as e:
         console.print(f"[bold red]error:[/bold red] {escape(e.message)}", highlight=False, soft_wrap=True)
         return {"error": e.message}

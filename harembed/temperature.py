@@ -26,13 +26,14 @@ from harembed.train.calibration import calibration, fit_temperature, probabiliti
 from harembed.train.device import device_of
 from harembed.train.loop import predict, train
 from harembed.train.recipe import Recipe
+from harembed.train.teacher import Teacher
 
 FILE = "temperature.json"
 HELD_OUT = 1 / 3  # share of the training people
 
 
 @contextmanager
-def twin_trained(job: SearchJob, arch: Network, recipe: Recipe) -> Iterator[None]:
+def twin_trained(job: SearchJob, arch: Network, recipe: Recipe, teacher: Teacher | None) -> Iterator[None]:
     """While the body trains the network, train its twin; on leaving write temperature.json.
 
     With one process, or where a GPU would be shared, the twin is trained on leaving. A run that is not to be
@@ -47,18 +48,18 @@ def twin_trained(job: SearchJob, arch: Network, recipe: Recipe) -> Iterator[None
     alone = processes == 1 or device_of(job.settings.device).type != "cpu"
     with workers(1 if alone else 2, make_fold, (*parts, vectors(job.dataset.info.channels), job.settings.device),
                  held_out_logits) as run:
-        logits = run([(arch, recipe, seed)])
+        logits = run([(arch, recipe, seed, teacher)])
         yield
         job.run.write_json(FILE, fitted(next(logits), parts[1].y, parts[1].subjects, seed))
 
 
-def held_out_logits(fold: Fold, arch: Network, recipe: Recipe, seed: int) -> np.ndarray:
+def held_out_logits(fold: Fold, arch: Network, recipe: Recipe, seed: int, teacher: Teacher | None) -> np.ndarray:
     """Scores [N, classes] of the people who are held out, by a network that learned from the others."""
     sensors = fold.sensors.using(arch.channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(arch)
-    train(model, fold.x, fold.y, recipe, seed, sensors=sensors)
+    train(model, fold.x, fold.y, recipe, seed, sensors=sensors, teacher=teacher)
     return predict(model, sensors.select(fold.x_val))
 
 

@@ -141,6 +141,36 @@ def test_killed_and_resumed_gives_the_same_report(finished, recordings, tmp_path
     assert not [p for p in folder.rglob(".*.tmp") if ".pio" not in p.parts and ".core" not in p.parts]
 
 
+def test_the_network_of_a_run_learns_from_teachers(finished, recordings, tmp_path):
+    """One of its own kind, and the run's own network; a killed command goes on with the same teachers."""
+    source, folder = finished[0], tmp_path / "taught"
+
+    def compress(*more: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "harembed.cli", "compress", str(source), "--board", "host",
+                 "--out", str(folder), *more]
+        return subprocess.run(words, capture_output=True, text=True)
+
+    result = compress("--teachers", "1", "--teacher", str(source), "--float-epochs", "6")
+    assert result.returncode == 0, result.stdout + result.stderr
+    report, before = (json.loads((f / "report.json").read_text()) for f in (folder, source))
+    assert report["architecture"] == before["architecture"]
+    assert report["settings"]["float_epochs"] == 6
+    assert report["parity"]["mismatches"] == 0
+    teachers = (folder / "teachers.pt").read_bytes()
+    for name in ("float.pt", "scores.json"):
+        (folder / name).unlink()
+    assert compress("--teachers", "1", "--teacher", str(source), "--float-epochs", "6").returncode == 0
+    assert json.loads((folder / "report.json").read_text())["macro_f1_int8"] == report["macro_f1_int8"]
+    assert (folder / "teachers.pt").read_bytes() == teachers
+    refused = compress("--teacher", str(recordings))
+    assert (refused.returncode, "holds no run" in refused.stderr) == (2, True)
+    other = (source / "run.toml").read_text().replace("hop = 16", "hop = 32")
+    (tmp_path / "run.toml").write_text(other)
+    (tmp_path / "float.pt").write_bytes(b"")
+    refused = compress("--teacher", str(tmp_path))
+    assert (refused.returncode, "trained with hop = 32" in refused.stderr) == (2, True)
+
+
 def test_bench_validate_and_export_work_on_a_finished_run(finished, tmp_path):
     folder = finished[0]
 

@@ -1,0 +1,60 @@
+"""`harembed compress`: the network of a finished search, trained otherwise."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+console = Console()
+
+EPILOG = ("Examples:  harembed compress runs/uci --teachers 4\n\n"
+          "harembed compress runs/uci --teacher runs/large --teacher runs/larger --out runs/uci-taught\n\n"
+          "harembed compress runs/uci --seeds 0,1,2,3,4    (the same training five times: how far to trust one)")
+
+
+def compress(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished search.", metavar="RUN")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the new run, or of its seeds. Default: "
+                                                           "<RUN>-compressed.")] = None,
+    teachers: Annotated[int | None, typer.Option(min=1, help="Train so many networks of the same architecture first; "
+                                                             "the network learns their average opinion besides the "
+                                                             "labels (distillation).")] = None,
+    teacher: Annotated[list[Path] | None, typer.Option(metavar="RUN", help="A run whose network teaches; several "
+                                                                           "are an ensemble.")] = None,
+    soft_weight: Annotated[float | None, typer.Option(help="Of the teachers in the loss. Default: 0.7.")] = None,
+    soft_temperature: Annotated[float | None, typer.Option(help="That softens what they say. Default: 2.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the training. Default: that of RUN.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Several, with commas between them: a run folder each, and one "
+                                                   "table with means.")] = None,
+    board: Annotated[str | None, typer.Option(help="Default: that of RUN.")] = None,
+    float_epochs: Annotated[int | None, typer.Option(help="Of the float training. Default: those of RUN.")] = None,
+    qat_epochs: Annotated[int | None, typer.Option(help="Of quantisation-aware training. Default: those of "
+                                                        "RUN.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or auto. Default: auto.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Trainings side by side. Default: 2.")] = None,
+    data_root: Annotated[Path | None, typer.Option("--data-root", envvar="HAREMBED_DATA",
+                                                   help="Folder of downloaded archives.")] = None,
+    toolchain: Annotated[str | None, typer.Option(help="gcc, platformio or zig. Default: the first found.")] = None,
+) -> None:
+    """Train the network that a search chose anew, with teachers, and carry it to a verified firmware.
+
+    RUN stays as it is. A killed command goes on where it stopped.
+    """
+    from harembed import pipeline, sweep
+
+    changes: dict[str, Any] = {
+        "teachers": teachers, "soft_weight": soft_weight, "soft_temperature": soft_temperature, "seed": seed,
+        "board": board, "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
+        "processes": processes}
+    others = teacher or []
+    folder = out or run.with_name(f"{run.name}-compressed")
+    if seeds is None:
+        settings = pipeline.compress_settings(run, changes, others)
+        pipeline.compress(run, settings, others, folder, data_root, console, toolchain)
+        return
+    found = sweep.compress(run, sweep.numbers(seeds, int, "--seeds"), changes, others, folder, data_root, console,
+                           toolchain)
+    sweep.print_sweep(found, folder, console)
+    if any("error" in row for row in found["runs"]):
+        raise typer.Exit(1)

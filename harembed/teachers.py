@@ -1,0 +1,121 @@
+"""Who teaches a run's network: networks of its own architecture that are trained here, and those of other runs.
+
+teachers.pt holds their architectures and weights, so that a folder needs no other to go on. They may know the people
+on whom the temperature is fitted (temperature.py); test people none of them has seen.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harembed.errors import RunError
+from harembed.models import build_model
+from harembed.progress import Tick
+from harembed.rundir import RunDir
+from harembed.search.candidate import derived_seed
+from harembed.search.executor import workers
+from harembed.search.settings import SearchSettings
+from harembed.search_job import SearchJob
+from harembed.settings import RunSettings, stored_settings
+from harembed.space import Network, network_from_dict
+from harembed.train.augment import Sensors
+from harembed.train.device import device_of
+from harembed.train.loop import State, state_from_bytes, state_to_bytes, train
+from harembed.train.recipe import Recipe
+from harembed.train.teacher import Opinion, Teacher
+
+FILE = "teachers.pt"
+_SAME = ("dataset", "window", "hop", "split")  # settings that say which recordings a network knows
+
+
+def teacher_of(job: SearchJob, arch: Network, x: Tensor, y: Tensor, sensors: Sensors,
+               tick: Tick) -> Teacher | None:
+    """The teacher of a run, None if it has none; trains those of --teachers that teachers.pt lacks.
+
+    Parameters
+    ----------
+    x, y, sensors : what the network learns from, see harembed.train.loop.train
+    """
+    s = job.settings
+    if not s.teachers and not s.teacher:
+        return None
+    known = _read(job.run)
+    own = (s.teachers or 0) - sum(not n["given"] for n in known)
+    if own > 0:
+        known += _train(job, arch, (x, y, sensors), own, tick)
+        _write(job.run, known)
+    opinions = tuple(Opinion(_model(n), tuple(n["architecture"]["channels"])) for n in known)
+    defaults = Teacher(opinions)
+    return Teacher(opinions, s.soft_temperature or defaults.temperature,
+                   defaults.weight if s.soft_weight is None else s.soft_weight).to(x.device)
+
+
+def give(run: RunDir, folders: Sequence[Path]) -> None:
+    """Put the networks of other runs into a run's teachers.pt."""
+    if folders and not run.has(FILE):
+        _write(run, [{"given": True, "architecture": RunDir(f).read_json("search.json")["architecture"],
+                      "state": state_from_bytes(RunDir(f).file("float.pt").read_bytes())} for f in folders])
+
+
+def identity(folder: Path, student: RunSettings) -> str:
+    """Eight hex digits that name the network of a run.
+
+    Raises
+    ------
+    RunError    the folder has no trained network, or it knows other recordings than the student will
+    """
+    run = RunDir(folder)
+    settings = stored_settings(run.file("run.toml"))
+    if not isinstance(settings, RunSettings) or not run.has("float.pt"):
+        raise RunError(f"{folder} has no float.pt: it cannot teach.",
+                       "Name the folder of a `harembed search` or `compress` that came as far as its stage Train.")
+    for key in _SAME:
+        if getattr(settings, key) != getattr(student, key):
+            raise RunError(f"{folder} was trained with {key} = {getattr(settings, key)!r}, its student would be with "
+                           f"{getattr(student, key)!r}.", "Both need the same windows and test people.")
+    return hashlib.sha256(run.file("float.pt").read_bytes()).hexdigest()[:8]
+
+
+def _train(job: SearchJob, arch: Network, lesson: tuple[Tensor, Tensor, Sensors], count: int,
+           tick: Tick) -> list[dict[str, Any]]:
+    alone = device_of(job.settings.device).type != "cpu"
+    processes = 1 if alone else min(count, job.settings.processes or SearchSettings.processes)
+    recipe = Recipe(epochs=job.settings.float_epochs)
+    tasks = [(arch, recipe, derived_seed(job.settings.seed, "teacher", n)) for n in range(count)]
+    found = []
+    with workers(processes, _same, lesson, _trained) as run:
+        for state in run(tasks):
+            found.append({"given": False, "architecture": arch.to_dict(), "state": state})
+            tick(len(found), count, f"teacher {len(found)} of {count}")
+    return found
+
+
+def _same(*lesson: Any) -> tuple[Any, ...]:
+    return lesson
+
+
+def _trained(lesson: tuple[Tensor, Tensor, Sensors], arch: Network, recipe: Recipe, seed: int) -> State:
+    x, y, sensors = lesson
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(arch)
+    train(model, x, y, recipe, seed, sensors=sensors)
+    return model.cpu().state_dict()
+
+
+def _model(network: dict[str, Any]) -> torch.nn.Module:
+    model = build_model(network_from_dict(network["architecture"]))
+    model.load_state_dict(network["state"])
+    return model
+
+
+def _read(run: RunDir) -> list[dict[str, Any]]:
+    return list(state_from_bytes(run.file(FILE).read_bytes())["networks"]) if run.has(FILE) else []
+
+
+def _write(run: RunDir, networks: list[dict[str, Any]]) -> None:
+    run.write(FILE, state_to_bytes({"networks": networks}))
