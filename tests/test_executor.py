@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from counted_training import LOG, counted, times, twice
 from test_search import run as search
 from test_search import toy_windows
@@ -191,3 +192,21 @@ def test_the_executor_is_no_part_of_a_run(tmp_path):
 def test_options_that_make_no_sense_are_refused(given, message):
     with pytest.raises(RunError, match=message):
         load_settings(None, given)
+
+
+def test_a_task_is_what_it_was_when_it_was_handed_out():
+    """Its tensors stay where they are: whoever owns them may go on computing, and even change them."""
+    owned = torch.zeros(1000)
+    with workers(2, _nothing, (), _sum_of) as run:
+        results = run([(owned,)] * 4)
+        owned += 1
+        assert list(results) == [0.0] * 4
+    assert not owned.is_shared()
+
+
+def _nothing() -> None:
+    return None
+
+
+def _sum_of(state: None, x: torch.Tensor) -> float:
+    return float(x.sum())

@@ -97,11 +97,14 @@ class _Processes:
         self._end.close()
 
     def map(self, tasks: Sequence[Task]) -> Iterator[Any]:
+        # Here and now: the pool would do it in a thread of its own, and PyTorch would move tensors into shared memory
+        # while their owner computes with them.
+        parcels = [pickle.dumps(task, pickle.HIGHEST_PROTOCOL) for task in tasks]
         with _signals_wait():  # the pool starts its processes when it is given work
-            futures = [self._pool.submit(_run, task) for task in tasks]
-        return self._in_order(tasks, futures)
+            futures = [self._pool.submit(_run, parcel) for parcel in parcels]
+        return self._in_order(parcels, futures)
 
-    def _in_order(self, tasks: Sequence[Task], futures: list[Future[Any]]) -> Iterator[Any]:
+    def _in_order(self, tasks: Sequence[bytes], futures: list[Future[Any]]) -> Iterator[Any]:
         lost = 0
         for number in range(len(tasks)):
             while True:
@@ -118,7 +121,7 @@ class _Processes:
             lost = 0
             yield result
 
-    def _repeat(self, tasks: Sequence[Task], futures: list[Future[Any]]) -> None:
+    def _repeat(self, tasks: Sequence[bytes], futures: list[Future[Any]]) -> None:
         """Start processes again, for all that had not finished."""
         self._pool.shutdown()
         self._pool = self._start()
@@ -162,6 +165,6 @@ def _end_with(parent: Connection) -> None:
     os._exit(1)
 
 
-def _run(task: Task) -> Any:
+def _run(task: bytes) -> Any:
     assert _work is not None
-    return _work(_state, *task)
+    return _work(_state, *pickle.loads(task))
