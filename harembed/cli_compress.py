@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from harembed.cli_options import DeviceOption, ProcessesOption, RootOption, ToolchainOption
+
 console = Console()
 
 EPILOG = ("Examples:  harembed compress runs/uci --teachers 4\n\n"
@@ -31,11 +33,10 @@ def compress(
     float_epochs: Annotated[int | None, typer.Option(help="Of the float training. Default: those of RUN.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Of quantisation-aware training. Default: those of "
                                                         "RUN.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or auto. Default: auto.")] = None,
-    processes: Annotated[int | None, typer.Option(help="Trainings side by side. Default: 2.")] = None,
-    data_root: Annotated[Path | None, typer.Option("--data-root", envvar="HAREMBED_DATA",
-                                                   help="Folder of downloaded archives.")] = None,
-    toolchain: Annotated[str | None, typer.Option(help="gcc, platformio or zig. Default: the first found.")] = None,
+    device: DeviceOption = None,
+    processes: ProcessesOption = None,
+    data_root: RootOption = None,
+    toolchain: ToolchainOption = None,
 ) -> None:
     """Train the network that a search chose anew, with teachers, and carry it to a verified firmware.
 
