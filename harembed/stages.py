@@ -299,7 +299,8 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     first = job.run.read_json("history.json")
     job.run.write_json("training.json", {
         "device": device_of(job.settings.device).type,
-        "recipe": first["recipe"], "fine_tuning": recipe.to_dict(), "curves": [
+        "recipe": first["recipe"], "fine_tuning": recipe.to_dict(), "teachers": teacher and teacher.to_dict(),
+        "curves": [
             {"caption": "Training of the chosen network from random weights, all training subjects.",
              "ylabel": "loss", "series": {"float": first["loss"]}},
             {"caption": "Fine-tuning of the two branches, same epochs and recipe.", "ylabel": "loss",

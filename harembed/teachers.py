@@ -5,7 +5,7 @@ on whom the temperature is fitted (temperature.py); test people none of them has
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,10 @@ def teacher_of(job: SearchJob, arch: Network, x: Tensor, y: Tensor, sensors: Sen
     if not s.teachers and not s.teacher:
         return None
     known = _read(job.run)
-    own = (s.teachers or 0) - sum(not n["given"] for n in known)
-    if own > 0:
-        known += _train(job, arch, (x, y, sensors), own, tick)
+    for number in _train(job, arch, (x, y, sensors), sum(not n["given"] for n in known), known):
         _write(job.run, known)
-    opinions = tuple(Opinion(_model(n), tuple(n["architecture"]["channels"])) for n in known)
+        tick(number, s.teachers or 0, f"teacher {number} of {s.teachers}")
+    opinions = tuple(map(_opinion, known))
     defaults = Teacher(opinions)
     return Teacher(opinions, s.soft_temperature or defaults.temperature,
                    defaults.weight if s.soft_weight is None else s.soft_weight).to(x.device)
@@ -80,18 +79,20 @@ def identity(folder: Path, student: RunSettings) -> str:
     return hashlib.sha256(run.file("float.pt").read_bytes()).hexdigest()[:8]
 
 
-def _train(job: SearchJob, arch: Network, lesson: tuple[Tensor, Tensor, Sensors], count: int,
-           tick: Tick) -> list[dict[str, Any]]:
+def _train(job: SearchJob, arch: Network, lesson: tuple[Tensor, Tensor, Sensors], have: int,
+           known: list[dict[str, Any]]) -> Iterator[int]:
+    """Append the missing ones of --teachers to those that are known; yields how many there are after each."""
+    want = job.settings.teachers or 0
+    if have >= want:
+        return
     alone = device_of(job.settings.device).type != "cpu"
-    processes = 1 if alone else min(count, job.settings.processes or SearchSettings.processes)
+    processes = 1 if alone else min(want - have, job.settings.processes or SearchSettings.processes)
     recipe = Recipe(epochs=job.settings.float_epochs)
-    tasks = [(arch, recipe, derived_seed(job.settings.seed, "teacher", n)) for n in range(count)]
-    found = []
+    tasks = [(arch, recipe, derived_seed(job.settings.seed, "teacher", n)) for n in range(have, want)]
     with workers(processes, _same, lesson, _trained) as run:
-        for state in run(tasks):
-            found.append({"given": False, "architecture": arch.to_dict(), "state": state})
-            tick(len(found), count, f"teacher {len(found)} of {count}")
-    return found
+        for number, state in enumerate(run(tasks), have + 1):
+            known.append({"given": False, "architecture": arch.to_dict(), "state": state})
+            yield number
 
 
 def _same(*lesson: Any) -> tuple[Any, ...]:
@@ -107,10 +108,11 @@ def _trained(lesson: tuple[Tensor, Tensor, Sensors], arch: Network, recipe: Reci
     return model.cpu().state_dict()
 
 
-def _model(network: dict[str, Any]) -> torch.nn.Module:
-    model = build_model(network_from_dict(network["architecture"]))
+def _opinion(network: dict[str, Any]) -> Opinion:
+    arch = network_from_dict(network["architecture"])
+    model = build_model(arch)
     model.load_state_dict(network["state"])
-    return model
+    return Opinion(model, arch.channels, arch.describe())
 
 
 def _read(run: RunDir) -> list[dict[str, Any]]:

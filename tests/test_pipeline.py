@@ -155,6 +155,8 @@ def test_the_network_of_a_run_learns_from_teachers(finished, recordings, tmp_pat
     report, before = (json.loads((f / "report.json").read_text()) for f in (folder, source))
     assert report["architecture"] == before["architecture"]
     assert report["settings"]["float_epochs"] == 6
+    assert report["training"]["teachers"]["networks"] == [before["architecture"]["text"]] * 2
+    assert "what 2 teachers said" in (folder / "report.html").read_text()
     assert report["parity"]["mismatches"] == 0
     teachers = (folder / "teachers.pt").read_bytes()
     for name in ("float.pt", "scores.json"):

@@ -6,6 +6,7 @@ turned and scaled as they are.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +15,17 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Opinion:
-    """A trained network and which of the recorded channels it reads, in its order."""
+    """A trained network.
+
+    Attributes
+    ----------
+    channels : of the recorded ones, which it reads, in its order
+    text : one line for reports
+    """
 
     network: nn.Module
     channels: tuple[int, ...]
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,10 @@ class Teacher:
         """
         soft = F.kl_div(F.log_softmax(logits / self.temperature, dim=1), self.soft_labels(x), reduction="batchmean")
         return (1 - self.weight) * hard + self.weight * self.temperature**2 * soft
+
+    def to_dict(self) -> dict[str, Any]:
+        """For reports."""
+        return {"networks": [o.text for o in self.opinions], "temperature": self.temperature, "weight": self.weight}
 
     def to(self, device: torch.device) -> "Teacher":
         """The same, in evaluation mode, where the student is trained."""
