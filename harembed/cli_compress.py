@@ -12,6 +12,7 @@ console = Console()
 
 EPILOG = ("Examples:  harembed compress runs/uci --teachers 4\n\n"
           "harembed compress runs/uci --teacher runs/large --teacher runs/larger --out runs/uci-taught\n\n"
+          "harembed compress runs/uci --local-loss\n\n"
           "harembed compress runs/uci --seeds 0,1,2,3,4    (the same training five times: how far to trust one)")
 
 
@@ -26,6 +27,9 @@ def compress(
                                                                            "are an ensemble.")] = None,
     soft_weight: Annotated[float | None, typer.Option(help="Of the teachers in the loss. Default: 0.7.")] = None,
     soft_temperature: Annotated[float | None, typer.Option(help="That softens what they say. Default: 2.")] = None,
+    local_loss: Annotated[bool | None, typer.Option("--local-loss", help="Train layer by layer: every convolution "
+                                                    "learns from a loss of its own (Nøkland and Eidnes 2019), then "
+                                                    "fine-tune as a whole.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the training. Default: that of RUN.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Several, with commas between them: a run folder each, and one "
                                                    "table with means.")] = None,
@@ -38,7 +42,7 @@ def compress(
     data_root: RootOption = None,
     toolchain: ToolchainOption = None,
 ) -> None:
-    """Train the network that a search chose anew, with teachers, and carry it to a verified firmware.
+    """Train the network that a search chose anew, with teachers or layer by layer, up to a verified firmware.
 
     RUN stays as it is. A killed command goes on where it stopped.
     """
@@ -46,6 +50,7 @@ def compress(
 
     changes: dict[str, Any] = {
         "teachers": teachers, "soft_weight": soft_weight, "soft_temperature": soft_temperature, "seed": seed,
+        "local_loss": local_loss,
         "board": board, "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
         "processes": processes}
     others = teacher or []

@@ -64,6 +64,12 @@ class RunSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _of_local_loss(self) -> "RunSettings":
+        if self.local_loss and (self.teachers or self.teacher):
+            raise ValueError("--local-loss has no loss of the whole network that teachers could add to")
+        return self
+
+    @model_validator(mode="after")
     def _of_published(self) -> "RunSettings":
         if self.graph is not None and self.strategy != "published":
             raise ValueError(f"graph names a network of strategy published, not of {self.strategy}")
@@ -79,6 +85,7 @@ class RunSettings(BaseModel):
     teacher: tuple[str, ...] | None = Field(None, min_length=1, description="networks of other runs that teach")
     soft_weight: float | None = Field(None, ge=0, le=1, description="of that opinion in the loss; default: 0.7")
     soft_temperature: float | None = Field(None, gt=0, description="that softens it; default: 2")
+    local_loss: bool | None = Field(None, description="every convolution learns from a loss of its own; default: no")
     network: str | None = Field(None, description="that `compress` was given; default: a search chooses one")
     # Of strategy dqn.
     space: Literal["general", "feedforward"] | None = Field(None, description="default: general")

@@ -36,6 +36,7 @@ from harembed.temperature import before_and_after, twin_trained
 from harembed.train import qat
 from harembed.train.augment import Sensors
 from harembed.train.device import device_of
+from harembed.train.local_loss import LocalLosses
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
 from harembed.train.one_thread import one_thread
@@ -233,8 +234,9 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     seed = derived_seed(job.settings.seed, "final")
     torch.manual_seed(seed)
     model = build_model(arch)
+    local = LocalLosses(model, sensors.select(x[:1]), arch.classes) if job.settings.local_loss else None
     with twin_trained(job, arch, recipe, teacher):
-        history = train(model, x, y, recipe, seed, sensors=sensors, teacher=teacher,
+        history = train(model, x, y, recipe, seed, sensors=sensors, teacher=teacher, local=local,
                         progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
     job.run.write("float.pt", state_to_bytes(model.cpu().state_dict()))

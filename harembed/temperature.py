@@ -24,6 +24,7 @@ from harembed.search_job import SearchJob
 from harembed.space import Network
 from harembed.train.calibration import calibration, fit_temperature, probabilities
 from harembed.train.device import device_of
+from harembed.train.local_loss import LocalLosses
 from harembed.train.loop import predict, train
 from harembed.train.recipe import Recipe
 from harembed.train.teacher import Teacher
@@ -48,18 +49,20 @@ def twin_trained(job: SearchJob, arch: Network, recipe: Recipe, teacher: Teacher
     alone = processes == 1 or device_of(job.settings.device).type != "cpu"
     with workers(1 if alone else 2, make_fold, (*parts, vectors(job.dataset.info.channels), job.settings.device),
                  held_out_logits) as run:
-        logits = run([(arch, recipe, seed, teacher)])
+        logits = run([(arch, recipe, seed, teacher, bool(job.settings.local_loss))])
         yield
         job.run.write_json(FILE, fitted(next(logits), parts[1].y, parts[1].subjects, seed))
 
 
-def held_out_logits(fold: Fold, arch: Network, recipe: Recipe, seed: int, teacher: Teacher | None) -> np.ndarray:
+def held_out_logits(fold: Fold, arch: Network, recipe: Recipe, seed: int, teacher: Teacher | None,
+                    local_loss: bool) -> np.ndarray:
     """Scores [N, classes] of the people who are held out, by a network that learned from the others."""
     sensors = fold.sensors.using(arch.channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(arch)
-    train(model, fold.x, fold.y, recipe, seed, sensors=sensors, teacher=teacher)
+        local = LocalLosses(model, sensors.select(fold.x[:1]), arch.classes) if local_loss else None
+    train(model, fold.x, fold.y, recipe, seed, sensors=sensors, teacher=teacher, local=local)
     return predict(model, sensors.select(fold.x_val))
 
 

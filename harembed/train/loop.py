@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from harembed.errors import DataError, RunError
-from harembed.nn.centres import Centres, centre_loss
+from harembed.nn.centres import Centres
 from harembed.train.augment import Sensors, draw_changes
+from harembed.train.local_loss import LocalLosses
 from harembed.train.metrics import scores
+from harembed.train.objective import Objective
 from harembed.train.recipe import Recipe
 from harembed.train.teacher import Teacher
 
@@ -66,7 +67,7 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
           y_val: Tensor | None = None, progress: Callable[[int, Epoch], None] | None = None,
           checkpoint: Callable[[State], None] | None = None, resume: State | None = None,
           each_epoch: Callable[[int], None] | None = None, sensors: Sensors | None = None,
-          teacher: Teacher | None = None) -> History:
+          teacher: Teacher | None = None, local: LocalLosses | None = None) -> History:
     """Train a network in place, on the device of its windows; it is left there and in evaluation mode.
 
     Parameters
@@ -80,6 +81,7 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
     each_epoch : called before every epoch with its number (quantisers renew their ranges here)
     sensors : what the rows of x are and which of them the network gets; None is all, without rotation
     teacher : whose opinion the network learns besides the labels; not in a checkpoint, give the same to `resume`
+    local : losses of every layer instead of one of the whole network, learned along with it; not with a teacher
 
     Raises
     ------
@@ -92,13 +94,16 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
     model.to(x.device)
     if teacher is not None:
         teacher.to(x.device)
-    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay,
+    learned = model if local is None else nn.ModuleList([model, local.to(x.device)])
+    optimizer = torch.optim.AdamW(learned.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay,
                                   fused=True)  # small parameters: one call instead of a dozen for each
     steps = -(-len(x) // recipe.batch)
     schedule = _schedule(optimizer, recipe, max(recipe.epochs * steps, 2))
+    centred = any(isinstance(module, Centres) for module in model.modules())
+    objective = Objective(recipe, sensors, teacher, local, centred)
     history, first = History(), 0
     if resume is not None:
-        first = _restore(resume, model, optimizer, schedule, history, recipe, seed)
+        first = _restore(resume, learned, optimizer, schedule, history, recipe, seed)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = recipe.dropout
@@ -107,7 +112,7 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
             each_epoch(epoch)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed * 1_000_003 + epoch)  # dropout draws from the global generator
-            loss = _one_epoch(model, x, y, recipe, optimizer, schedule, seed * 1_000_003 + epoch, sensors, teacher)
+            loss = _one_epoch(model, x, y, objective, optimizer, schedule, seed * 1_000_003 + epoch)
         if not np.isfinite(loss):
             raise RunError(f"Training diverged in epoch {epoch + 1} of {recipe.epochs}: the loss is {loss}.",
                            f"Lower the learning rate (now {recipe.learning_rate:g}) or check the data for outliers.")
@@ -119,7 +124,7 @@ def train(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, seed: int, x_v
         if progress is not None:
             progress(epoch, entry)
         if checkpoint is not None:
-            checkpoint({"epoch": epoch + 1, "seed": seed, "recipe": recipe.to_dict(), "model": model.state_dict(),
+            checkpoint({"epoch": epoch + 1, "seed": seed, "recipe": recipe.to_dict(), "model": learned.state_dict(),
                         "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
                         "history": history.epochs})
     model.eval()
@@ -134,30 +139,19 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe,
     return torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
 
 
-def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, optimizer: torch.optim.Optimizer,
-               schedule: torch.optim.lr_scheduler.LRScheduler, seed: int, sensors: Sensors | None,
-               teacher: Teacher | None) -> float:
+def _one_epoch(model: nn.Module, x: Tensor, y: Tensor, objective: Objective, optimizer: torch.optim.Optimizer,
+               schedule: torch.optim.lr_scheduler.LRScheduler, seed: int) -> float:
     """One pass over all windows in random order; returns the mean loss."""
-    generator = torch.Generator().manual_seed(seed)
+    generator, recipe = torch.Generator().manual_seed(seed), objective.recipe
     model.train()
     losses: list[tuple[Tensor, int]] = []
     order = torch.randperm(len(x), generator=generator).to(x.device)
-    parameters = list(model.parameters())
-    centred = any(isinstance(module, Centres) for module in model.modules())
-    # A teacher may read other channels than its student: windows are changed whole then, and selected from after.
-    changed = sensors if teacher is None or sensors is None else sensors.using(None)
-    changes = draw_changes(len(x), x.shape[2], recipe, generator, changed).to(x.device)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    changes = draw_changes(len(x), x.shape[2], recipe, generator, objective.seen).to(x.device)
     for first in range(0, len(x), recipe.batch):
         part = order[first : first + recipe.batch]
         if len(part) > 1:  # batch norm has no deviation of a single window
-            labels = y[part]
-            seen = changes.apply(x[part], first)
-            logits = model(seen if teacher is None or sensors is None else sensors.select(seen))
-            loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-            if teacher is not None:
-                loss = teacher.loss(loss, logits, seen)
-            if centred:
-                loss = loss + recipe.centre_loss * centre_loss(model, labels)
+            loss = objective.loss(model, changes.apply(x[part], first), y[part])
             for p in parameters:  # Optimizer.zero_grad tells a profiler first
                 p.grad = None
             loss.backward()
