@@ -12,6 +12,7 @@ console = Console()
 
 EPILOG = ("Examples:  harembed compress runs/uci --teachers 4\n\n"
           "harembed compress runs/uci --teacher runs/large --teacher runs/larger --out runs/uci-taught\n\n"
+          "harembed compress runs/uci --teachers 5 --born-again --soft-weight 0.5 --soft-temperature 1\n\n"
           "harembed compress runs/uci --local-loss\n\n"
           "harembed compress runs/uci --seeds 0,1,2,3,4    (the same training five times: how far to trust one)")
 
@@ -23,6 +24,8 @@ def compress(
     teachers: Annotated[int | None, typer.Option(min=1, help="Train so many networks of the same architecture first; "
                                                              "the network learns their average opinion besides the "
                                                              "labels (distillation).")] = None,
+    born_again: Annotated[bool | None, typer.Option("--born-again", help="Of --teachers: each but the first learns "
+                                                    "from the one before (Furlanello et al. 2018).")] = None,
     teacher: Annotated[list[Path] | None, typer.Option(metavar="RUN", help="A run whose network teaches; several "
                                                                            "are an ensemble.")] = None,
     soft_weight: Annotated[float | None, typer.Option(help="Of the teachers in the loss. Default: 0.7.")] = None,
@@ -49,9 +52,9 @@ def compress(
     from harembed import pipeline, sweep
 
     changes: dict[str, Any] = {
-        "teachers": teachers, "soft_weight": soft_weight, "soft_temperature": soft_temperature, "seed": seed,
-        "local_loss": local_loss,
-        "board": board, "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
+        "teachers": teachers, "born_again": born_again, "soft_weight": soft_weight,
+        "soft_temperature": soft_temperature, "local_loss": local_loss, "seed": seed, "board": board,
+        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
         "processes": processes}
     others = teacher or []
     folder = out or run.with_name(f"{run.name}-compressed")

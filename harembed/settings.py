@@ -64,6 +64,12 @@ class RunSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _of_born_again(self) -> "RunSettings":
+        if self.born_again and not self.teachers:
+            raise ValueError("--born-again says how the networks of --teachers learn, and there are none")
+        return self
+
+    @model_validator(mode="after")
     def _of_local_loss(self) -> "RunSettings":
         if self.local_loss and (self.teachers or self.teacher):
             raise ValueError("--local-loss has no loss of the whole network that teachers could add to")
@@ -83,6 +89,8 @@ class RunSettings(BaseModel):
     teachers: int | None = Field(None, gt=0, description="networks of the same architecture whose average opinion "
                                  "the final network learns besides the labels; default: none")
     teacher: tuple[str, ...] | None = Field(None, min_length=1, description="networks of other runs that teach")
+    born_again: bool | None = Field(None, description="each of these but the first learns from the one before; "
+                                                      "default: no")
     soft_weight: float | None = Field(None, ge=0, le=1, description="of that opinion in the loss; default: 0.7")
     soft_temperature: float | None = Field(None, gt=0, description="that softens it; default: 2")
     local_loss: bool | None = Field(None, description="every convolution learns from a loss of its own; default: no")

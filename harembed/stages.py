@@ -30,7 +30,7 @@ from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings, desk
 from harembed.search_job import SearchJob
 from harembed.space import Network
-from harembed.teachers import teacher_of
+from harembed.teachers import teacher_of, teacher_scores
 from harembed.temperature import FILE as TEMPERATURE
 from harembed.temperature import before_and_after, twin_trained
 from harembed.train import qat
@@ -41,6 +41,7 @@ from harembed.train.loop import normalise, predict, state_from_bytes, state_to_b
 from harembed.train.metrics import scores
 from harembed.train.one_thread import one_thread
 from harembed.train.recipe import Recipe
+from harembed.train.teacher import Teacher
 from harembed.wear import as_events, worn_otherwise
 
 NOISE_WINDOWS = 512
@@ -313,7 +314,7 @@ def quantise(job: SearchJob, tick: Tick) -> str:
         "noise_warnings": [n.hint for n in noise if n.collapsed],
         "calibration": temperature and {"fitted": temperature, "float": _calibration(job, float_logits, temperature),
                                         "int8": _calibration(job, int8_logits, temperature, *confidence)},
-        **_beyond(job, graph, int8_logits)})
+        "teachers": teacher and _teacher_scores(job, teacher), **_beyond(job, graph, int8_logits)})
     return (f"test macro F1: float {test['float']['macro_f1']:.4f}, int8 {test['int8']['macro_f1']:.4f} "
             f"(without training {test['ptq']['macro_f1']:.4f})")
 
@@ -336,6 +337,12 @@ def _outputs(graph: IntGraph, job: SearchJob) -> list[np.ndarray]:
     found = Interpreter(graph).run_raw(job.dataset.test.raw)
     return [graph[name].scale * (values.reshape(len(values), -1).astype(np.float64) - graph[name].zero_point)
             for name, values in zip(graph.outputs, found, strict=True)]
+
+
+def _teacher_scores(job: SearchJob, teacher: Teacher) -> dict[str, Any]:
+    mean, std = job.statistics
+    every = normalise(job.dataset.test.raw, mean, std, tuple(range(len(mean))))
+    return teacher_scores(teacher.to(torch.device("cpu")), every, job.dataset.test.y, len(job.dataset.info.classes))
 
 
 def _calibration(job: SearchJob, logits: np.ndarray, temperature: dict[str, Any],

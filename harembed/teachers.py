@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,14 +18,16 @@ from harembed.models import build_model
 from harembed.progress import Tick
 from harembed.rundir import RunDir
 from harembed.search.candidate import derived_seed
-from harembed.search.executor import workers
+from harembed.search.executor import Map, workers
 from harembed.search.settings import SearchSettings
 from harembed.search_job import SearchJob
 from harembed.settings import RunSettings, stored_settings
 from harembed.space import Network, network_from_dict
 from harembed.train.augment import Sensors
+from harembed.train.calibration import probabilities
 from harembed.train.device import device_of
-from harembed.train.loop import State, state_from_bytes, state_to_bytes, train
+from harembed.train.loop import State, predict, state_from_bytes, state_to_bytes, train
+from harembed.train.metrics import scores
 from harembed.train.recipe import Recipe
 from harembed.train.teacher import Opinion, Teacher
 
@@ -47,10 +50,27 @@ def teacher_of(job: SearchJob, arch: Network, x: Tensor, y: Tensor, sensors: Sen
     for number in _train(job, arch, (x, y, sensors), sum(not n["given"] for n in known), known):
         _write(job.run, known)
         tick(number, s.teachers or 0, f"teacher {number} of {s.teachers}")
+    return _teacher(known, s).to(x.device)
+
+
+def teacher_scores(teacher: Teacher, x: Tensor, truth: np.ndarray, classes: int) -> dict[str, Any]:
+    """Macro F1 of each teacher, and of their averaged probabilities.
+
+    Parameters
+    ----------
+    x : [N, 1, C, T] float, all recorded channels    windows of test people; nothing is chosen by them
+    truth : [N] int
+    """
+    said = [probabilities(predict(o.network, x[:, :, list(o.channels)])) for o in teacher.opinions]
+    *each, ensemble = (scores(p.argmax(1), truth, classes).macro_f1 for p in (*said, np.mean(said, axis=0)))
+    return {"each": each, "ensemble": ensemble}
+
+
+def _teacher(known: list[dict[str, Any]], s: RunSettings) -> Teacher:
     opinions = tuple(map(_opinion, known))
     defaults = Teacher(opinions)
     return Teacher(opinions, s.soft_temperature or defaults.temperature,
-                   defaults.weight if s.soft_weight is None else s.soft_weight).to(x.device)
+                   defaults.weight if s.soft_weight is None else s.soft_weight)
 
 
 def give(run: RunDir, folders: Sequence[Path]) -> None:
@@ -88,23 +108,33 @@ def _train(job: SearchJob, arch: Network, lesson: tuple[Tensor, Tensor, Sensors]
     alone = device_of(job.settings.device).type != "cpu"
     processes = 1 if alone else min(want - have, job.settings.processes or SearchSettings.processes)
     recipe = Recipe(epochs=job.settings.float_epochs)
-    tasks = [(arch, recipe, derived_seed(job.settings.seed, "teacher", n)) for n in range(have, want)]
-    with workers(processes, _same, lesson, _trained) as run:
-        for number, state in enumerate(run(tasks), have + 1):
+    seeds = [derived_seed(job.settings.seed, "teacher", n) for n in range(have, want)]
+    with workers(1 if job.settings.born_again else processes, _same, lesson, _trained) as run:
+        states = (_generations(run, arch, recipe, seeds, known, job.settings) if job.settings.born_again
+                  else run([(arch, recipe, seed, None) for seed in seeds]))
+        for number, state in enumerate(states, have + 1):
             known.append({"given": False, "architecture": arch.to_dict(), "state": state})
             yield number
+
+
+def _generations(run: Map, arch: Network, recipe: Recipe, seeds: list[int], known: list[dict[str, Any]],
+                 s: RunSettings) -> Iterator[State]:
+    """One after another, each taught by the one before: born-again networks (Furlanello et al. 2018)."""
+    for seed in seeds:
+        yield from run([(arch, recipe, seed, _teacher(known[-1:], s) if known else None)])
 
 
 def _same(*lesson: Any) -> tuple[Any, ...]:
     return lesson
 
 
-def _trained(lesson: tuple[Tensor, Tensor, Sensors], arch: Network, recipe: Recipe, seed: int) -> State:
+def _trained(lesson: tuple[Tensor, Tensor, Sensors], arch: Network, recipe: Recipe, seed: int,
+             teacher: Teacher | None) -> State:
     x, y, sensors = lesson
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(arch)
-    train(model, x, y, recipe, seed, sensors=sensors)
+    train(model, x, y, recipe, seed, sensors=sensors, teacher=teacher)
     return model.cpu().state_dict()
 
 

@@ -150,7 +150,8 @@ def test_the_network_of_a_run_learns_from_teachers(finished, recordings, tmp_pat
                  "--out", str(folder), *more]
         return subprocess.run(words, capture_output=True, text=True)
 
-    result = compress("--teachers", "1", "--teacher", str(source), "--float-epochs", "6")
+    asked = ("--teachers", "1", "--born-again", "--teacher", str(source), "--float-epochs", "6")
+    result = compress(*asked)
     assert result.returncode == 0, result.stdout + result.stderr
     report, before = (json.loads((f / "report.json").read_text()) for f in (folder, source))
     assert report["architecture"] == before["architecture"]
@@ -158,10 +159,11 @@ def test_the_network_of_a_run_learns_from_teachers(finished, recordings, tmp_pat
     assert report["training"]["teachers"]["networks"] == [before["architecture"]["text"]] * 2
     assert "what 2 teachers said" in (folder / "report.html").read_text()
     assert report["parity"]["mismatches"] == 0
+    assert len(report["scores"]["teachers"]["each"]) == 2
     teachers = (folder / "teachers.pt").read_bytes()
     for name in ("float.pt", "scores.json"):
         (folder / name).unlink()
-    assert compress("--teachers", "1", "--teacher", str(source), "--float-epochs", "6").returncode == 0
+    assert compress(*asked).returncode == 0
     assert json.loads((folder / "report.json").read_text())["macro_f1_int8"] == report["macro_f1_int8"]
     assert (folder / "teachers.pt").read_bytes() == teachers
     refused = compress("--teacher", str(recordings))
