@@ -32,7 +32,7 @@ from harembed.search_job import SearchJob
 from harembed.space import Network
 from harembed.teachers import teacher_of, teacher_scores
 from harembed.temperature import FILE as TEMPERATURE
-from harembed.temperature import before_and_after, twin_trained
+from harembed.temperature import before_and_after, twins_trained
 from harembed.train import qat
 from harembed.train.augment import Sensors
 from harembed.train.device import device_of
@@ -223,7 +223,7 @@ def _sensors(job: SearchJob, arch: Network) -> Sensors:
 
 @one_thread()
 def train_float(job: SearchJob, tick: Tick) -> str:
-    """float.pt: the chosen network, trained anew from random weights. temperature.json: how sure its twin may be.
+    """float.pt: the chosen network, trained anew from random weights. temperature.json: how sure its twins may be.
     new_people.json, where the split shares people."""
     arch = job.chosen()
     recipe = Recipe(epochs=job.settings.float_epochs)
@@ -236,7 +236,7 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     torch.manual_seed(seed)
     model = build_model(arch)
     local = LocalLosses(model, sensors.select(x[:1]), arch.classes) if job.settings.local_loss else None
-    with twin_trained(job, arch, recipe, teacher):
+    with twins_trained(job, arch, recipe, teacher):
         history = train(model, x, y, recipe, seed, sensors=sensors, teacher=teacher, local=local,
                         progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from harembed.data.recording import Windows
 from harembed.errors import GraphError
 from harembed.export.oracles import run_tflm
 from harembed.export.tflite import write_tflite
@@ -12,6 +13,7 @@ from harembed.ir.confidence import with_confidence
 from harembed.ir.graph import GraphBuilder, IntGraph, Kind, QParams
 from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops.rearrange import ReshapeAttrs
+from harembed.temperature import enough
 from harembed.train.calibration import calibration, fit_temperature, probabilities
 
 
@@ -71,3 +73,12 @@ def test_the_graph_says_how_sure_it_is_and_keeps_its_scores() -> None:
 def test_a_graph_without_a_score_for_each_label_has_no_confidence() -> None:
     with pytest.raises(GraphError, match="outputs logits and 5 labels"):
         with_confidence(scores_of(6, 5), 1.0)
+
+
+@pytest.mark.parametrize("people,thirds", [((7, 7, 7), 1), ((3, 2, 2), 3), ((4, 4, 3), 2), ((1, 1, 1), 3)])
+def test_few_people_are_held_out_in_turn_until_there_are_six(people: tuple[int, ...], thirds: int) -> None:
+    def part(count: int) -> Windows:
+        names = np.array([f"p{i}" for i in range(count)])
+        return Windows(np.zeros((count, 4, 1), np.int16), np.zeros(count, np.int64), names, names)
+
+    assert len(enough([part(count) for count in people])) == thirds
