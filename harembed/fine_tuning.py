@@ -26,7 +26,7 @@ class Lesson:
     recipe: Recipe
     seed: int
     sensors: Sensors | None
-    teacher: Teacher | None
+    teacher: Teacher | None = None
 
     def teach(self, net: QuantNet, mode: Mode, tick: Tick | None = None, part: int = 0, parts: int = 1) -> Tuned:
         """The network, trained on, and how its loss fell."""
