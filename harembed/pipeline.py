@@ -28,7 +28,7 @@ from harembed.report.profile import print_profile, profile_facts, render_profile
 from harembed.report.terminal import summary
 from harembed.rundir import RunDir, dump_json, write_atomic
 from harembed.search_job import SearchJob
-from harembed.settings import CompileSettings, RunSettings, load_settings, stored_settings
+from harembed.settings import ADDED_TO_TRAINING, CompileSettings, RunSettings, load_settings, stored_settings
 from harembed.space import Network
 
 
@@ -85,7 +85,8 @@ def search(settings: RunSettings, folder: Path, data_root: Path | None, console:
 
 
 def compress_settings(source: Path, changes: dict[str, Any], teachers: Sequence[Path] = ()) -> RunSettings:
-    """Those of a finished search with other values, as `compress` takes them.
+    """Those of a finished search with other values, as `compress` takes them. What was added to its own training
+    (teachers, local losses) is not taken over.
 
     Raises
     ------
@@ -96,7 +97,8 @@ def compress_settings(source: Path, changes: dict[str, Any], teachers: Sequence[
     if not isinstance(settings, RunSettings) or not run.has("search.json"):
         raise RunError(f"{source} has no search.json: it holds no network that a search chose.",
                        "Run `harembed search --out DIR` first.")
-    changed = load_settings(None, {**settings.model_dump(), **{k: v for k, v in changes.items() if v is not None},
+    kept = settings.model_dump(exclude=set(ADDED_TO_TRAINING))
+    changed = load_settings(None, {**kept, **{k: v for k, v in changes.items() if v is not None},
                                    "network": run.read_json("search.json")["chosen"]})
     if not teachers:
         return changed

@@ -31,8 +31,8 @@ from harembed.train.teacher import Teacher
 
 FILE = "temperature.json"
 THIRDS = 3
-# Held out in all, at least, where there are so many. On watch two people gave a temperature of 1.23, with which the
-# confidence in three others was off by 0.11, and by 0.05 without.
+# Held out in all, at least, where there are so many. Two people on watch gave a temperature of 1.23, with which the
+# confidence in its test people was off by 0.11, and by 0.05 without: far too few to say anything.
 PEOPLE = 6
 
 

@@ -7,6 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from harembed.models import build_model
+from harembed.pipeline import compress_settings
+from harembed.settings import load_settings
 from harembed.train.augment import Sensors
 from harembed.train.loop import train
 from harembed.train.recipe import Recipe
@@ -78,3 +80,12 @@ def test_teacher_and_student_may_read_other_channels() -> None:
     sensors = Sensors(*torch.tensor([[0.0] * 4, [1.0] * 4]).numpy(), used=ARCH.channels)
     train(build_model(ARCH), x, y, recipe, 5, sensors=sensors, teacher=Teacher((Opinion(says, (3, 0)),)))
     assert set(says.seen) == {(16, 1, 2, 32)}
+
+
+def test_a_compressed_run_can_be_compressed_again_without_its_teachers(tmp_path) -> None:
+    settings = load_settings(None, {"macs": 5000, "teachers": 2, "teacher": ("0123abcd",), "soft_weight": 0.5})
+    (tmp_path / "run.toml").write_text(settings.to_toml())
+    (tmp_path / "search.json").write_text('{"chosen": "a network"}')
+    again = compress_settings(tmp_path, {"seed": 3})
+    assert again == load_settings(None, {"macs": 5000, "seed": 3, "network": "a network"})
+    assert compress_settings(tmp_path, {"teachers": 4}).teachers == 4
