@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from harembed.errors import RunError, unknown_name
 
-
 # Settings of RunSettings that say what the last training has besides the labels.
 ADDED_TO_TRAINING = ("teachers", "born_again", "teacher", "soft_weight", "soft_temperature", "local_loss")
 
