@@ -1,4 +1,4 @@
-"""`harembed compress`: the network of a finished search, trained otherwise."""
+"""`harembed compress`: the network of a finished search, smaller or trained otherwise."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,14 +6,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from harembed.cli_options import DeviceOption, ProcessesOption, RootOption, ToolchainOption
+from harembed.cli_options import DeviceOption, LegoOption, ProcessesOption, RootOption, ToolchainOption
 
 console = Console()
 
 EPILOG = ("Examples:  harembed compress runs/uci --teachers 4\n\n"
           "harembed compress runs/uci --teacher runs/large --teacher runs/larger --out runs/uci-taught\n\n"
           "harembed compress runs/uci --teachers 5 --born-again --soft-weight 0.5 --soft-temperature 1\n\n"
-          "harembed compress runs/uci --local-loss\n\n"
+          "harembed compress runs/uci --lego o=4,m=0.25 --local-loss\n\n"
           "harembed compress runs/uci --seeds 0,1,2,3,4    (the same training five times: how far to trust one)")
 
 
@@ -21,6 +21,7 @@ def compress(
     run: Annotated[Path, typer.Argument(help="Folder of a finished search.", metavar="RUN")],
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the new run, or of its seeds. Default: "
                                                            "<RUN>-compressed.")] = None,
+    lego: LegoOption = None,
     teachers: Annotated[int | None, typer.Option(min=1, help="Train so many networks of the same architecture first; "
                                                              "the network learns their average opinion besides the "
                                                              "labels (distillation).")] = None,
@@ -45,14 +46,14 @@ def compress(
     data_root: RootOption = None,
     toolchain: ToolchainOption = None,
 ) -> None:
-    """Train the network that a search chose anew, with teachers or layer by layer, up to a verified firmware.
+    """Train the network of a search anew: smaller, with teachers, or layer by layer; up to a verified firmware.
 
     RUN stays as it is. A killed command goes on where it stopped.
     """
     from harembed import pipeline, sweep
 
     changes: dict[str, Any] = {
-        "teachers": teachers, "born_again": born_again, "soft_weight": soft_weight,
+        "lego": lego, "teachers": teachers, "born_again": born_again, "soft_weight": soft_weight,
         "soft_temperature": soft_temperature, "local_loss": local_loss, "seed": seed, "board": board,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
         "processes": processes}

@@ -54,6 +54,10 @@ OnOption = Annotated[Target | None, typer.Option("--on", help="A simulator or th
 TrainEpochsOption = Annotated[int | None, typer.Option(help="Epochs that a search may train in all, to compare "
                                                             "strategies at equal effort. Default: as many as sftnas "
                                                             "takes.")]
+LegoOption = Annotated[str | None, typer.Option(metavar="o=4,m=0.25", help="Lego filters: all convolutions but "
+                                                "the first are put together from bricks of an o-th of the input "
+                                                "channels, m times as many as filters (Tang et al. 2020). Default: "
+                                                "none.")]
 DeviceOption = Annotated[str | None, typer.Option(help="Of all trainings: cpu, cuda, or auto, which is a GPU where "
                                                        "there is one. Default: auto.")]
 ExecutorOption = Annotated[str | None, typer.Option(help="What trains candidates, with the same result. local: "

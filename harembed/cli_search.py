@@ -11,6 +11,7 @@ from harembed.cli_options import (
     BoardOption,
     DeviceOption,
     ExecutorOption,
+    LegoOption,
     OptimizeOption,
     OutOption,
     ProcessesOption,
@@ -76,6 +77,7 @@ def search(
     predict_at: Annotated[int | None, typer.Option(help="Epochs that it reads. Default: 5.")] = None,
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
+    lego: LegoOption = None,
     teachers: Annotated[int | None, typer.Option(help="Networks of the same architecture that are trained first; the "
                                                       "final one learns their average opinion besides the labels "
                                                       "(distillation). Default: none.")] = None,
@@ -108,7 +110,8 @@ def search(
         "strategy": strategy, "backbone": backbone, "train_epochs": train_epochs, "search_epochs": search_epochs,
         "search_windows": search_windows, "space": space, "filters": filters, "episodes": episodes, "price": price,
         "predictor": predictor, "predict_at": predict_at,
-        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "teachers": teachers, "calibrate": calibrate,
+        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "lego": lego, "teachers": teachers,
+        "calibrate": calibrate,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
         "device": device, "executor": executor, "address": address, "processes": processes,
     }

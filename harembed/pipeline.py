@@ -21,6 +21,7 @@ from harembed.harness.validate import ParityReport
 from harembed.ir.graph import IntGraph
 from harembed.ir.ops.base import Goal
 from harembed.job import Job
+from harembed.lego import Lego
 from harembed.progress import Tick, skipped, stage
 from harembed.report.facts import collect
 from harembed.report.html import render
@@ -29,7 +30,7 @@ from harembed.report.terminal import summary
 from harembed.rundir import RunDir, dump_json, write_atomic
 from harembed.search_job import SearchJob
 from harembed.settings import ADDED_TO_TRAINING, CompileSettings, RunSettings, load_settings, stored_settings
-from harembed.space import Network
+from harembed.space import Network, network_from_dict, with_lego
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,15 @@ def compress(source: Path, settings: RunSettings, teachers: Sequence[Path], fold
     from harembed.teachers import give
 
     job = SearchJob(settings, RunDir(folder), data_root, toolchain, console)
+    found = RunDir(source).read_json("search.json")
+    arch = network_from_dict(found["architecture"])
+    if settings.lego is not None:
+        arch = with_lego(arch, Lego.parse(settings.lego))
     job.run.claim(settings.to_toml())
     if not job.run.has("search.json"):
         give(job.run, teachers)
-        found = RunDir(source).read_json("search.json")
-        job.run.write_json("search.json", {**found, "settings": {**settings.model_dump(), "ram": job.ram_bytes}})
+        job.run.write_json("search.json", {**found, "architecture": arch.to_dict(),
+                                           "settings": {**settings.model_dump(), "ram": job.ram_bytes}})
     return _run(job, settings.dataset, settings.to_toml(), from_recordings() + TO_FIRMWARE + TO_PROOF)
 
 

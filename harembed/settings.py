@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from harembed.errors import RunError, unknown_name
+from harembed.errors import RunError, SearchError, unknown_name
+from harembed.lego import Lego
 
 # Settings of RunSettings that say what the last training has besides the labels.
 ADDED_TO_TRAINING = ("teachers", "born_again", "teacher", "soft_weight", "soft_temperature", "local_loss")
@@ -97,6 +98,8 @@ class RunSettings(BaseModel):
     soft_weight: float | None = Field(None, ge=0, le=1, description="of that opinion in the loss; default: 0.7")
     soft_temperature: float | None = Field(None, gt=0, description="that softens it; default: 2")
     local_loss: bool | None = Field(None, description="every convolution learns from a loss of its own; default: no")
+    lego: str | None = Field(None, description="o=4,m=0.25: fragments and share of bricks of Lego filters; default: "
+                                               "none")
     network: str | None = Field(None, description="that `compress` was given; default: a search chooses one")
     # Of strategy dqn.
     space: Literal["general", "feedforward"] | None = Field(None, description="default: general")
@@ -113,6 +116,14 @@ class RunSettings(BaseModel):
     predict_at: int | None = Field(None, gt=0, description="epochs; default: 5")
     predict_with: Literal["baseline", "mlp", "cnn", "mlp-struct", "cnn-struct"] | None = Field(
         None, description="default: mlp")
+
+    @field_validator("lego")
+    @classmethod
+    def _lego(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else Lego.parse(value).text
+        except SearchError as e:
+            raise ValueError(e.message.rstrip(".")) from e
 
     @field_validator("filters", mode="before")
     @classmethod

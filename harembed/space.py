@@ -5,11 +5,13 @@ It says shapes and operators, never weights. Models are built from it (harembed/
 it (harembed/cost), searches propose it (harembed/search).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from harembed.errors import SearchError
 from harembed.feature_graph import FeatureGraph, LayerShape, leaves, shapes, side_by_side
+from harembed.lego import Lego
 
 Padding = Literal["same", "valid"]
 PADDINGS: tuple[Padding, ...] = ("same", "valid")
@@ -87,6 +89,7 @@ class Architecture:
     convs: tuple[TemporalConv, ...]
     tail: ConvTail | RecurrentTail
     classes: int
+    lego: Lego | None = None  # of all convolutions but the first
 
     @property
     def rows(self) -> int:
@@ -94,7 +97,8 @@ class Architecture:
         return len(self.channels)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Only networks with Lego filters say so, so that files and ids of those without stay as they are."""
+        return {k: v for k, v in asdict(self).items() if k != "lego" or v is not None}
 
     @staticmethod
     def from_dict(d: dict[str, Any]) -> "Architecture":
@@ -102,12 +106,13 @@ class Architecture:
         return Architecture(
             window=d["window"], channels=tuple(d["channels"]), padding=d["padding"],
             convs=tuple(TemporalConv(**c) for c in d["convs"]), tail=_tail_from_dict(d["tail"]),
-            classes=d["classes"],
+            classes=d["classes"], lego=Lego(**d["lego"]) if d.get("lego") else None,
         )
 
     def describe(self) -> str:
         """One line for tables: '6ch · 5/2x4 3/1x8 · conv 24+3x24'."""
-        return f"{len(self.channels)}ch · {self.padding} · {_describe(self.convs)} · {self.tail.describe()}"
+        lego = f" · Lego {self.lego.text}" if self.lego else ""
+        return f"{len(self.channels)}ch · {self.padding} · {_describe(self.convs)} · {self.tail.describe()}{lego}"
 
 
 SensorUse = Literal["mixed", "shared"]
@@ -181,6 +186,26 @@ class GraphArchitecture:
 
 
 Network = Architecture | GraphArchitecture
+
+
+def with_lego(arch: Network, lego: Lego) -> Architecture:
+    """The same network with Lego filters.
+
+    Raises
+    ------
+    SearchError    no convolution can have them
+    """
+    if isinstance(arch, GraphArchitecture):
+        raise SearchError("Lego filters are for chains of convolutions, and this network has branches.",
+                          "Take one of another strategy than dqn.")
+    widths = [1, *(c.filters for c in arch.convs)]
+    if isinstance(arch.tail, ConvTail):
+        widths += [arch.tail.fusion, *(c.filters for c in arch.tail.convs)]
+    if not any(lego.parts(*pair) for pair in pairwise(widths)):
+        raise SearchError(f"No convolution of this network can be put together from bricks with {lego.text}: behind "
+                          f"each other they have {', '.join(map(str, widths[1:]))} filters.",
+                          "The channels in front of a convolution must have a divisor up to o.")
+    return replace(arch, lego=lego)
 
 
 def network_from_dict(d: dict[str, Any]) -> Network:

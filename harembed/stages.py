@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.markup import escape
 from torch import Tensor
 
 from harembed.cost.latency import load_latency_model
 from harembed.data.recording import vectors
 from harembed.dqn_job import with_dqn
+from harembed.errors import SearchError
 from harembed.export.lower import lower
 from harembed.export.noise import quantisation_noise
 from harembed.fine_tuning import Lesson, fine_tune_both
@@ -18,6 +20,7 @@ from harembed.ir.confidence import with_confidence
 from harembed.ir.file import dump_graph
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
+from harembed.lego import Lego
 from harembed.models import build_model
 from harembed.new_people import FILE as NEW_PEOPLE
 from harembed.new_people import score_new_people, shares_people
@@ -29,7 +32,7 @@ from harembed.search.latency import LatencyPredictor
 from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings, desk
 from harembed.search_job import SearchJob
-from harembed.space import Network
+from harembed.space import Network, with_lego
 from harembed.teachers import teacher_of, teacher_scores
 from harembed.temperature import FILE as TEMPERATURE
 from harembed.temperature import before_and_after, twins_trained
@@ -99,9 +102,20 @@ def search_network(job: SearchJob, tick: Tick) -> str:
         "front": [c.id for c in pareto(finalists, lambda c: c.scores.macs.value)],
         "pareto": [c.id for c in not_dominated(finalists)], "curves": _search_curves(result),
         "candidates": [_candidate(c, trials, settings) for c in result.candidates],
-        "rejected": result.rejected, "architecture": best.architecture.to_dict()})
+        "rejected": result.rejected, "architecture": (arch := _as_asked(job, best.architecture)).to_dict()})
     return (f"{s.strategy}, {len(result.candidates)} candidates, {result.epochs_trained['total']:,} epochs; "
-            f"{best.architecture.describe()}")
+            f"{arch.describe()}")
+
+
+def _as_asked(job: SearchJob, arch: Network) -> Network:
+    """With Lego filters, if the run has them and the network can; a search of hours does not end with an error."""
+    if job.settings.lego is None:
+        return arch
+    try:
+        return with_lego(arch, Lego.parse(job.settings.lego))
+    except SearchError as e:
+        job.console.print(f"[yellow]The network stays dense. {escape(e.message)}[/yellow]", highlight=False)
+        return arch
 
 
 def search_settings(job: SearchJob) -> SearchSettings:

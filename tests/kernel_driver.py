@@ -128,7 +128,10 @@ def program(jobs: Sequence[Job]) -> str:
         portable.lines += _parameters(f"params{i}", prepared.kernel, prepared.params)
         arguments = [_argument(i, graph, t) if t else "NULL" for t in node.inputs]
         data += [table(_argument(i, graph, t), c) for t in node.inputs if t and (c := graph[t].data) is not None]
-        portable.call(f"job{i}", f"{prepared.kernel}(&params{i}, {', '.join(arguments)}, output{i});", i, one, size)
+        portable.lines += _scratch(f"scratch{i}", prepared.scratch_bytes)
+        end = f", scratch{i});" if prepared.scratch_bytes else ");"
+        call = f"{prepared.kernel}(&params{i}, {', '.join(arguments)}, output{i}{end}"
+        portable.call(f"job{i}", call, i, one, size)
         for goal in one.goals:
             form = OPS[node.op].dsp_within(graph, node, goal, ROOM)
             assert form is not None, f"{graph.name}: the portable kernel serves"
@@ -136,8 +139,7 @@ def program(jobs: Sequence[Job]) -> str:
             params = f"params{i}_{goal}"
             dsp.lines += _parameters(params, form.kernel, form.params)
             call = f"{form.kernel}_inline(&{params}, {params}.layout" if form.inline else f"{form.kernel}(&{params}"
-            if scratch:
-                dsp.lines.append(f"_Alignas(4) static uint8_t scratch{i}_{goal}[{form.borrows or scratch}];")
+            dsp.lines += _scratch(f"scratch{i}_{goal}", form.borrows or scratch)
             end = f", scratch{i}_{goal});" if scratch else ");"
             taken = ", ".join(_argument(i, graph, t) for t in node.inputs
                               if t and (form.takes_constants or graph[t].data is None))
@@ -150,6 +152,10 @@ def program(jobs: Sequence[Job]) -> str:
     return "\n".join(["#include <stddef.h>", "#include <stdint.h>", '#include "he_dsp.h"', *includes,
                       "extern int8_t results[];", COLLECT, *data, *choice, "void run(void);",
                       "void run(void) { calls(); }", ""])
+
+
+def _scratch(name: str, nbytes: int) -> list[str]:
+    return [f"_Alignas(4) static uint8_t {name}[{nbytes}];"] if nbytes else []
 
 
 def _inputs(i: int, one: Job) -> list[str]:
@@ -257,7 +263,7 @@ def _initialiser(name: str, params: Any) -> tuple[list[str], str]:
         elif isinstance(value, tuple):
             value = f"{{{', '.join(str(int(v)) for v in value)}}}"
         elif is_dataclass(value):
-            more, value = _initialiser(name, value)
+            more, value = _initialiser(f"{name}_{field.name}", value)
             lines += more
         elif value is None:
             value = "NULL"

@@ -11,6 +11,7 @@ from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
 from harembed.ir.ops.depthwise import DepthwiseConv2D
 from harembed.ir.ops.elementwise import Add, Mul, Sub
 from harembed.ir.ops.leaky_relu import LeakyReluAttrs
+from harembed.ir.ops.lego import LegoConv
 from harembed.ir.ops.lstm import Lstm, LstmAttrs
 from harembed.ir.ops.matmul import BatchMatMul
 from harembed.ir.ops.mean import MeanAttrs
@@ -44,21 +45,34 @@ def scales(rng: Rng, count: int) -> tuple[float, ...]:
     return tuple(float(v) for v in 0.05 * 2 ** rng.uniform(-1.5, 1.5, count))
 
 
+def _geometry(rng: Rng) -> tuple[tuple[int, int], tuple[int, int], Conv2DAttrs]:
+    """Input height and width, kernel and attributes of a convolution that yields one element at least."""
+    kh, kw, sh, sw = integers(rng, 1, 5, 4)
+    dilation = integers(rng, 1, 3, 2) if rng.random() < 0.4 else (1, 1)
+    padding = str(rng.choice(["same", "valid"]))
+    low = [(k - 1) * d + 1 if padding == "valid" else 1 for k, d in zip((kh, kw), dilation, strict=True)]
+    h, w = (n + int(rng.integers(0, 9)) for n in low)
+    return (h, w), (kh, kw), Conv2DAttrs((sh, sw), (dilation[0], dilation[1]), padding, str(rng.choice(ACTIVATIONS)))
+
+
 def sliding(op: type[Conv2D] | type[DepthwiseConv2D], last: int) -> Callable[[Rng], Case]:
-    """A convolution that yields one element at least; `last` bounds its output channels or depth multiplier."""
+    """`last` bounds the output channels or the depth multiplier."""
 
     def make(rng: Rng) -> Case:
-        kh, kw, sh, sw = integers(rng, 1, 5, 4)
-        dilation = integers(rng, 1, 3, 2) if rng.random() < 0.4 else (1, 1)
-        padding = str(rng.choice(["same", "valid"]))
-        low = [(k - 1) * d + 1 if padding == "valid" else 1 for k, d in zip((kh, kw), dilation, strict=True)]
-        h, w = (n + int(rng.integers(0, 9)) for n in low)
-        attrs = Conv2DAttrs((sh, sw), (dilation[0], dilation[1]), padding, str(rng.choice(ACTIVATIONS)))
+        size, kernel, attrs = _geometry(rng)
         c, o = int(rng.integers(1, 8)), int(rng.integers(1, last + 1))
         zx, zy = zero_points(rng, 2)
-        return op.case("random", h, w, c, o, kh, kw, attrs, zero_points=(zx, zy), bias=bool(rng.integers(2)))
+        return op.case("random", *size, c, o, *kernel, attrs, zero_points=(zx, zy), bias=bool(rng.integers(2)))
 
     return make
+
+
+def lego(rng: Rng) -> Case:
+    size, kernel, attrs = _geometry(rng)
+    channels, filters, fragments, bricks = integers(rng, 1, 6, 4)
+    zx, zy = zero_points(rng, 2)
+    return LegoConv.case("random", *size, channels * fragments, filters, *kernel, fragments, bricks, attrs, (zx, zy),
+                         bias=bool(rng.integers(2)), per_filter=bool(rng.integers(2)))
 
 
 def elementwise(op: type[Add] | type[Sub] | type[Mul]) -> Callable[[Rng], Case]:
@@ -170,6 +184,7 @@ def lstm(rng: Rng) -> Case:
 
 KINDS: dict[str, Callable[[Rng], Case]] = {
     "conv_2d": sliding(Conv2D, 9),
+    "lego_conv": lego,
     "depthwise_conv_2d": sliding(DepthwiseConv2D, 9),
     "add": elementwise(Add), "sub": elementwise(Sub), "mul": elementwise(Mul),
     "prelu": prelu, "concatenation": concatenation, "strided_slice": strided_slice,

@@ -40,6 +40,7 @@ from harembed.ir.ops.dense import FullyConnected, FullyConnectedAttrs
 from harembed.ir.ops.depthwise import DepthwiseConv2D
 from harembed.ir.ops.dot_dsp import WEIGHTS_JOINED
 from harembed.ir.ops.elementwise import Add, Mul, Sub
+from harembed.ir.ops.lego import LegoConv
 from harembed.ir.ops.lstm import Lstm, LstmAttrs
 from harembed.ir.ops.matmul import BatchMatMul
 from harembed.ir.ops.mean import Mean, MeanAttrs
@@ -51,8 +52,8 @@ from harembed.ir.ops.unary import unary_case
 EMULATION = "-DHE_DSP_EMULATION=1"
 PORTABLE = "-DHE_FORCE_PORTABLE=1"
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-KERNELS = ("conv_2d", "depthwise_conv_2d", "fully_connected", "lstm", "add", "sub", "mul", "batch_matmul", "softmax",
-           "mean", "sum", "average_pool_2d", "max_pool_2d", "prelu")
+KERNELS = ("conv_2d", "lego_conv", "depthwise_conv_2d", "fully_connected", "lstm", "gru", "add", "sub", "mul",
+           "batch_matmul", "softmax", "mean", "sum", "average_pool_2d", "max_pool_2d", "prelu")
 
 
 def same(stride: tuple[int, int] = (1, 1), dilation: tuple[int, int] = (1, 1),
@@ -101,6 +102,14 @@ MORE_CASES = (
     Conv2D.case("one_position_left", 3, 3, 64, 128, 1, 1),
     Conv2D.case("two_positions_left", 1, 6, 32, 257, 1, 1, same(activation="relu6")),
     Conv2D.case("two_positions_left_of_int8", 1, 6, 1200, 7, 1, 1),
+    LegoConv.case("two_positions", 1, 2, 8, 5, 1, 3, 2, 3, same(activation="relu")),
+    LegoConv.case("rows_of_two", 4, 2, 8, 5, 1, 3, 4, 3, same(activation="relu")),
+    LegoConv.case("border_rows", 5, 6, 16, 6, 3, 3, 2, 4, same((2, 1), activation="relu"), (127, -128)),
+    LegoConv.case("valid_beyond_the_end", 3, 2, 6, 5, 2, 1, 2, 3, Conv2DAttrs((1, 1), activation="relu")),
+    LegoConv.case("away_from_zero", 2, 6, 16, 5, 1, 1, 2, 4, zero_points=(11, -7)),
+    LegoConv.case("away_from_zero_saturating", 2, 6, 16, 5, 1, 1, 2, 4, zero_points=(11, -7), scales=(0.9, 0.002)),
+    LegoConv.case("more_bricks_than_bytes_count", 1, 3, 2, 3, 1, 1, 1, 260),
+    LegoConv.case("long_rounds", 1, 9, 64, 9, 1, 5, 4, 5, same(activation="relu"), (-128, -128)),
     DepthwiseConv2D.case("rows_of_seven", 6, 7, 7, 1, 3, 3, same((1, 2))),
     DepthwiseConv2D.case("two_at_a_time", 8, 10, 8, 1, 3, 3, same((2, 2), activation="relu"), (7, -128)),
     DepthwiseConv2D.case("two_at_a_time_odd", 7, 11, 12, 1, 3, 3, Conv2DAttrs((2, 2), activation="relu"),
@@ -160,7 +169,7 @@ def jobs() -> tuple[Job, ...]:
     cases = [c for op in KERNELS for c in OPS[op].CASES] + list(MORE_CASES)
     graphs = [c.build(rng) for c in cases]
     graphs = [g for g in graphs if dsp_goals(g)]
-    randoms = {**dict.fromkeys(KERNELS, 6), "conv_2d": 30}
+    randoms = {**dict.fromkeys(KERNELS, 6), "conv_2d": 30, "lego_conv": 15}
     more = [KINDS[op](rng).build(rng) for op, count in randoms.items() if op in KINDS for _ in range(count)]
     graphs += [g for g in more if dsp_goals(g)]
     graphs += [with_extreme_bias(g) for g in graphs[:2]]

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "harembed"
 
 # A room may import rooms of a lower level and its own; the top level is one room.
 LEVELS = {
-    "errors": 0, "resources": 0.1, "rundir": 0.2, "feature_graph": 0.3,
+    "errors": 0, "resources": 0.1, "rundir": 0.2, "feature_graph": 0.3, "lego": 0.3,
     "board": 1, "libraries": 1, "space": 1, "data": 1, "ir": 1, "published": 1.1,
     "cost": 2, "nn": 2,
     "models": 3, "train": 3,

@@ -23,6 +23,7 @@ from harembed.feature_graph import (
     next_shape,
 )
 from harembed.ir.ops import OPS
+from harembed.lego import Lego
 from harembed.models import build_model
 from harembed.space import (
     Architecture,
@@ -77,6 +78,9 @@ ARCHITECTURES: dict[str, Network] = {
     "attend": Architecture(40, (0, 1, 2), "same", conv((5, 2, 4), (5, 2, 6)), AttendTail(10), 4),
     "attend_wide": Architecture(30, (0, 1), "valid", conv((5, 2, 3)), AttendTail(23), 6),
     "deepconvlstm_one_sensor": Architecture(20, (1,), "same", conv((5, 1, 3)), DeepConvLstmTail(6), 4),
+    "lego": Architecture(50, (0, 1, 3), "same", conv((5, 2, 6), (3, 2, 9), (3, 1, 12)),
+                         ConvTail(16, conv((5, 1, 10), (1, 1, 7))), 5, Lego(4, 0.25)),
+    "lego_attend": Architecture(30, (0, 1), "valid", conv((5, 2, 4), (7, 1, 8)), AttendTail(6), 4, Lego(2, 0.6)),
     "branches_none": GraphArchitecture(16, (0, 1), FeatureGraph(()), DeepConvLstmTail(6), 4),
     "branches_chain": GraphArchitecture(16, (0, 1, 2), DEEP_CONV_LSTM, DeepConvLstmTail(6), 4),
     **{f"branches_random{seed}": random_branches(seed) for seed in range(10)},

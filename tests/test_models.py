@@ -8,6 +8,7 @@ from harembed.data.recording import Channel, vectors
 from harembed.errors import DataError, RunError, SearchError
 from harembed.feature_graph import FeatureGraph, GraphConcat, GraphConv, GraphPool
 from harembed.ir.ops.conv import output_length
+from harembed.lego import Lego
 from harembed.models import build_model
 from harembed.nn.attention import SensorAttention, TemporalAggregation, TemporalAttention
 from harembed.nn.centres import Centres, centre_loss
@@ -34,6 +35,9 @@ ARCHITECTURES: dict[str, Network] = {
     "same": Architecture(32, (0, 1, 2), "same", (C(5, 2, 4), C(3, 1, 6)), ConvTail(8, (C(3, 1, 5),)), 3),
     "valid_odd": Architecture(31, (2, 0), "valid", (C(5, 2, 4), C(1, 1, 3), C(7, 1, 5)), ConvTail(6), 2),
     "one_sensor": Architecture(20, (1,), "same", (C(7, 2, 3), C(5, 2, 3)), ConvTail(4, (C(3, 2, 4),)), 2),
+    "lego": Architecture(32, (0, 1, 2), "same", (C(5, 2, 4), C(3, 2, 7)), ConvTail(8, (C(3, 1, 6),)), 3,
+                         Lego(4, 0.4)),  # the fusion, of seven inputs, stays dense
+    "lego_tinyhar": Architecture(24, (0, 1, 3), "valid", (C(5, 2, 4), C(3, 1, 6)), TinyHarTail(6), 3, Lego(2, 0.5)),
     "tinyhar": Architecture(24, (0, 1, 2, 3), "same", (C(5, 2, 4), C(5, 1, 4)), TinyHarTail(6), 3),
     "deepconvlstm": Architecture(24, (0, 2, 3), "same", (C(5, 2, 4), C(5, 1, 4)), DeepConvLstmTail(6), 3),
     "attend": Architecture(24, (0, 1, 3), "same", (C(5, 2, 4), C(5, 1, 4)), AttendTail(6), 3),

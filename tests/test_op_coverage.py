@@ -57,6 +57,7 @@ def test_operator_is_complete(op: str) -> None:
 
 # Where the structs in params are defined.
 STRUCTS = {"Geometry": ("kernels/he_patch_s8_dsp.h", "he_geometry"),
+           "Conv2DParams": ("kernels/he_conv_2d_s8.h", "he_conv_2d_s8_params"),
            "DotS8": ("kernels/he_dot_s8_dsp.h", "he_dot_s8"),
            "RequantizeS8": ("include/he_requantize_dsp.h", "he_requantize_s8"),
            "AddParams": ("kernels/he_add_s8.h", "he_add_s8_params"),

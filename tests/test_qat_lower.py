@@ -19,6 +19,7 @@ from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops.gru_chain import INTERMEDIATES
 from harembed.models import build_model
 from harembed.nn.centres import Centres
+from harembed.nn.lego import LegoConvNorm
 from harembed.nn.quant import Mode, best_int8_range, int8_qparams, integer_weight, quantizers, weight_scales
 from harembed.nn.quant_layers import QuantNet
 from harembed.space import Network
@@ -94,6 +95,7 @@ def test_parameters_are_weights_and_biases_after_folding(trained) -> None:
     expected -= sum(4 * m.hidden_size for m in model.modules() if isinstance(m, nn.LSTM))  # two biases become one
     expected -= hasattr(model, "attention")  # its weight is folded
     expected -= sum(m.centres.numel() for m in model.modules() if isinstance(m, Centres))
+    expected -= sum(m.wanted.numel() for m in model.modules() if isinstance(m, LegoConvNorm))  # they choose
     assert lowered(trained).parameters == expected
 
 

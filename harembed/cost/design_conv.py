@@ -12,6 +12,7 @@ from harembed.ir.ops.base import Case
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnected, FullyConnectedAttrs
 from harembed.ir.ops.depthwise import DepthwiseConv2D
+from harembed.ir.ops.lego import LegoConv
 
 MOST_MACS = 30_000  # of a layer, so that a simulator gets through hundreds of them
 LEAST_MACS = 1_200  # of a convolution: what takes no time in a network should not count in the fit
@@ -112,6 +113,37 @@ def dilated(rng: Rng) -> Case | None:
                  pick(rng, 2, 3, 5), ((1, 1), (1, pick(rng, 2, 3))))
 
 
+def lego(rng: Rng) -> Case | None:
+    """Put together from bricks."""
+    h, k = pick(rng, 1, 1, 1, 2, 5), pick(rng, 1, 2, 3, 3, 5, 5, 7, 9)
+    kh = h if h > 1 and rng.random() < 0.6 else 1
+    filters = size(rng, 4, 64)
+    bricks = max(2, round(filters * rng.uniform(0.15, 0.6)))
+    return _lego(rng, h, size(rng, 2, 40), size(rng, 1, 24), filters, kh, 1 if kh > 1 else k, pick(rng, 2, 3, 4),
+                 bricks, pick(rng, 1, 1, 1, 2), 2 * MOST_MACS)
+
+
+def large_lego(rng: Rng) -> Case | None:
+    """More bricks than the cache holds, or than a byte counts of all fragments."""
+    bricks, fragments, channels, k = size(rng, 60, 128), pick(rng, 2, 3, 4), size(rng, 4, 32), pick(rng, 1, 3, 5)
+    if bricks * fragments <= 256 and bricks * channels * k < 6_000:
+        return None
+    return _lego(rng, 1, size(rng, 4, 12), channels, size(rng, 64, 160), 1, k, fragments, bricks, 1, 6 * MOST_MACS)
+
+
+def _lego(rng: Rng, h: int, w: int, channels: int, filters: int, kh: int, kw: int, fragments: int, bricks: int,
+          stride: int, most: int) -> Case | None:
+    """channels: of a fragment."""
+    padding = str(rng.choice(["same", "valid"]))
+    zero_points, activation = _FORMS[int(rng.integers(len(_FORMS)))]
+    outputs = -(-w // stride)
+    if (padding == "valid" and w < kw) or h * w * channels * fragments > MOST_BYTES \
+            or not LEAST_MACS <= h * outputs * kh * kw * channels * fragments * bricks <= most:
+        return None
+    return LegoConv.case("designed", h, w, channels * fragments, filters, kh, kw, fragments, bricks,
+                         Conv2DAttrs((1, stride), (1, 1), padding, activation), zero_points)
+
+
 def few_positions(rng: Rng) -> Case | None:
     return conv(rng, 1, size(rng, 1, 7), size(rng, 1, 40), size(rng, 2, 40), 1, pick(rng, 1, 2, 3, 5),
                  ((1, pick(rng, 1, 2, 3)), (1, 1)), positions=(1, 3))
@@ -187,7 +219,7 @@ def _varied(draw: Draw, scales: Callable[[Rng, int], np.ndarray]) -> Draw:
 
     def scaled(case: Case, rng: Rng) -> IntGraph:
         graph = case.build(rng)
-        weights = graph[graph.nodes[0].inputs[1]]
+        weights = next(graph[t] for t in graph.nodes[0].inputs[1:] if graph[t].qparams is not None)
         assert weights.qparams is not None
         factors = scales(rng, len(weights.qparams.scale))
         qparams = replace(weights.qparams, scale=tuple(np.array(weights.qparams.scale) * factors))

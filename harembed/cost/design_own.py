@@ -14,6 +14,8 @@ from harembed.cost.design_conv import (
     few_positions,
     fusing,
     large,
+    large_lego,
+    lego,
     narrow,
     paired,
     plane,
@@ -60,5 +62,6 @@ DRAWS: Sequence[tuple[Draw, int]] = (
     (coarse(wide), 6), (coarse(few_positions), 8), (coarse(dense), 6), (coarse(depthwise), 6), (paired, 16),
     (wide_depthwise, 30), (average_pool, 20), (max_pool, 24), (run_mean, 16), (attention, 24),
     (large, 24), (mul_portable, 8), (square_depthwise, 80), (matvec, 24), (gru, 28),
-    (wide_gru, 16),
+    (wide_gru, 16), (lego, 80), (unlike(lego), 10), (coarse(lego), 24),
+    (large_lego, 20),
 )

@@ -10,7 +10,10 @@ from typing import Any
 
 from harembed.cost.branches import branch_live_sets
 from harembed.feature_graph import GraphConv
+from harembed.ir.ops.lego_dsp import lego_scratch_bytes
+from harembed.lego import Lego
 from harembed.space import (
+    Architecture,
     AttendTail,
     ConvTail,
     DeepConvLstmTail,
@@ -27,6 +30,15 @@ Number = Any  # whatever has + and *
 
 
 @dataclass(frozen=True)
+class LegoDims:
+    """Of a convolution whose filters are put together from bricks."""
+
+    fragments: int
+    bricks: int
+    scratch_bytes: int
+
+
+@dataclass(frozen=True)
 class ConvDims:
     """A convolution on [1, rows, length, filters]; rows are sensors in the first stage and 1 behind fusion."""
 
@@ -38,6 +50,7 @@ class ConvDims:
     length_out: Number
     filters_out: Number
     kernel_elements: Number  # height times width of the filter
+    lego: LegoDims | None = None
 
 
 @dataclass(frozen=True)
@@ -101,10 +114,10 @@ def dims_of(arch: Network) -> NetDims:
         convs, (length, filters) = _branches(arch), arch.joined()
         stage_bytes = tuple(branch_live_sets(arch))
     else:
-        convs, length, filters = _chain(arch.convs, arch.rows, arch.window, 1, arch.padding)
+        convs, length, filters = _chain(arch.convs, arch.rows, arch.window, 1, arch.padding, arch.lego)
     tail: ConvTailDims | RecurrentTailDims
     if isinstance(arch.tail, ConvTail):
-        tail = _conv_tail(arch.tail, arch.rows, length, filters, arch.padding, arch.classes)
+        tail = _conv_tail(arch.tail, arch, length, filters)
     else:
         tail = recurrent_dims(arch.tail, arch.rows, length, filters, arch.tail.hidden, arch.classes)
     return NetDims(convs, tail, stage_bytes)
@@ -124,19 +137,29 @@ def recurrent_dims(tail: RecurrentTail, sensors: Number, length: Number, filters
     return RECURRENT_DIMS[type(tail)](sensors, length, filters, hidden, classes, lstm_layers, present)
 
 
-def _conv_tail(tail: ConvTail, sensors: int, length: int, filters: int, padding: Padding,
-               classes: int) -> ConvTailDims:
-    fusion = ConvDims(1, sensors, length, filters, 1, length, tail.fusion, sensors)
-    convs, length, features = _chain(tail.convs, 1, length, tail.fusion, padding)
-    return ConvTailDims((fusion, *convs), length, features, classes)
+def _conv_tail(tail: ConvTail, arch: Network, length: int, filters: int) -> ConvTailDims:
+    lego = arch.lego if isinstance(arch, Architecture) else None
+    fusion = ConvDims(1, arch.rows, length, filters, 1, length, tail.fusion, arch.rows,
+                      _lego(lego, filters, tail.fusion, (arch.rows, 1), 1))
+    convs, length, features = _chain(tail.convs, 1, length, tail.fusion, arch.padding, lego)
+    return ConvTailDims((fusion, *convs), length, features, arch.classes)
 
 
 def _chain(layers: tuple[TemporalConv, ...], rows: int, length: int, filters: int,
-           padding: Padding) -> tuple[tuple[ConvDims, ...], int, int]:
+           padding: Padding, lego: Lego | None) -> tuple[tuple[ConvDims, ...], int, int]:
     """Sizes of consecutive temporal convolutions, and what they leave: (dims, length, filters)."""
     dims = []
     for layer in layers:
         after = temporal_length(length, layer.kernel, layer.stride, padding)
-        dims.append(ConvDims(1, rows, length, filters, rows, after, layer.filters, layer.kernel))
+        parts = _lego(lego, filters, layer.filters, (1, layer.kernel), layer.stride)
+        dims.append(ConvDims(1, rows, length, filters, rows, after, layer.filters, layer.kernel, parts))
         length, filters = after, layer.filters
     return tuple(dims), length, filters
+
+
+def _lego(lego: Lego | None, inputs: int, filters: int, kernel: tuple[int, int], stride: int) -> LegoDims | None:
+    parts = lego.parts(inputs, filters) if lego else None
+    if parts is None:
+        return None
+    fragments, bricks = parts
+    return LegoDims(*parts, lego_scratch_bytes((bricks, *kernel, inputs // fragments), fragments, stride, 1))

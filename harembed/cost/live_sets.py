@@ -51,7 +51,8 @@ def peak_bytes(net: NetDims, maximum: Callable[[Number, Number], Number] = max) 
 def _conv(c: ConvDims) -> Number:
     input_bytes = c.rows_in * c.length_in * c.filters_in
     output_bytes = c.rows_out * c.length_out * c.filters_out
-    return c.present * (input_bytes + output_bytes + conv_scratch_bytes(c.kernel_elements, c.filters_in))
+    scratch = c.lego.scratch_bytes if c.lego else conv_scratch_bytes(c.kernel_elements, c.filters_in)
+    return c.present * (input_bytes + output_bytes + scratch)
 
 
 def _conv_tail(t: ConvTailDims) -> list[Number]:

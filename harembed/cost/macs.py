@@ -30,7 +30,9 @@ def total_macs(net: NetDims) -> Number:
 
 
 def _conv(c: ConvDims) -> Number:
-    return c.present * c.rows_out * c.length_out * c.filters_out * c.filters_in * c.kernel_elements
+    """Of Lego filters every brick meets every fragment: as if there were as many filters as bricks."""
+    filters = c.lego.bricks if c.lego else c.filters_out
+    return c.present * c.rows_out * c.length_out * filters * c.filters_in * c.kernel_elements
 
 
 def _conv_tail(t: ConvTailDims) -> list[Number]:
@@ -77,7 +79,9 @@ def parameters(net: NetDims) -> Number:
 
 
 def _conv_parameters(c: ConvDims) -> Number:
-    """Weights and one bias per filter."""
+    """Weights, of filters or of bricks, and one bias per filter."""
+    if c.lego:
+        return c.lego.bricks * c.filters_in // c.lego.fragments * c.kernel_elements + c.filters_out
     return c.present * c.filters_out * (c.filters_in * c.kernel_elements + 1)
 
 
@@ -110,7 +114,7 @@ REQUANTIZE_BYTES = 8  # per filter: multiplier and shift, int32 each
 
 
 def constant_bytes(net: NetDims) -> Number:
-    """Flash for the constants of the int8 network: weights of one byte, biases of four, requantisation.
+    """Flash for the constants of the int8 network: weights and indices of one byte, biases of four, requantisation.
 
     An estimate before the network exists: tables of activations and the structures of parameters are not in it.
     """
@@ -120,7 +124,9 @@ def constant_bytes(net: NetDims) -> Number:
     else:
         biases = (_RECURRENT_TAILS[type(t)].biases + 4 * t.lstm_layers) * t.hidden
         wide = sum(c.present * c.filters_out for c in net.convs) + biases + t.classes
-    return parameters(net) + (3 + REQUANTIZE_BYTES) * wide
+    convs = (*net.convs, *(t.convs if isinstance(t, ConvTailDims) else ()))
+    indices = sum(c.lego.fragments * c.filters_out for c in convs if c.lego)
+    return parameters(net) + (3 + REQUANTIZE_BYTES) * wide + indices
 
 
 @dataclass(frozen=True)

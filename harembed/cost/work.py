@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harembed.cost.work_conv import conv_work, dense_work, depthwise_3x3_work, depthwise_work
+from harembed.cost.work_lego import lego_work
 from harembed.cost.work_recurrent import gru_portable_work, gru_work, lstm_portable_work, lstm_work
 from harembed.errors import GraphError, unknown_name
 from harembed.ir.graph import IntGraph, Node
@@ -65,6 +66,14 @@ def _conv(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
                "he_depthwise_conv_2d_s8_dsp": depthwise_work,
                "he_depthwise_3x3_s8_dsp": depthwise_3x3_work}[form.kernel]
     return Work(*counter(form.params))
+
+
+def _lego(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
+    form = _form(graph, node, goal)
+    if form is None:
+        raise GraphError(f"Node {node.name!r}: nobody counted the portable lego_conv.",
+                         "With fewer bricks or taps there is a quicker one.")
+    return Work(*lego_work(form.params))
 
 
 # What a layer may borrow of the arena only a plan tells, which takes too long for a search. Layers that are large
@@ -218,10 +227,10 @@ def _strided_slice(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
 
 
 COUNTERS: dict[str, Counter] = {
-    "conv_2d": _conv, "depthwise_conv_2d": _conv, "fully_connected": _conv, "lstm": _lstm, "gru": _gru,
-    "softmax": _softmax, "batch_matmul": _batch_matmul, "add": _elementwise, "sub": _elementwise, "mul": _elementwise,
-    "prelu": _prelu, "mean": _mean, "sum": _mean, "tanh": _lookup, "logistic": _lookup, "quantize": _lookup,
-    "relu": _lookup, "relu6": _lookup, "leaky_relu": _lookup, "hard_swish": _lookup, "average_pool_2d": _pool,
-    "max_pool_2d": _pool, "pad": _pad, "pad_v2": _pad, "transpose": _transpose, "concatenation": _concatenation,
-    "strided_slice": _strided_slice,
+    "conv_2d": _conv, "depthwise_conv_2d": _conv, "fully_connected": _conv, "lego_conv": _lego, "lstm": _lstm,
+    "gru": _gru, "softmax": _softmax, "batch_matmul": _batch_matmul, "add": _elementwise, "sub": _elementwise,
+    "mul": _elementwise, "prelu": _prelu, "mean": _mean, "sum": _mean, "tanh": _lookup, "logistic": _lookup,
+    "quantize": _lookup, "relu": _lookup, "relu6": _lookup, "leaky_relu": _lookup, "hard_swish": _lookup,
+    "average_pool_2d": _pool, "max_pool_2d": _pool, "pad": _pad, "pad_v2": _pad, "transpose": _transpose,
+    "concatenation": _concatenation, "strided_slice": _strided_slice,
 }

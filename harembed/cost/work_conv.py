@@ -59,7 +59,7 @@ def depthwise_work(p: Any) -> tuple[str, dict[str, float]]:
         "filter rows of ones": inner * ones * p.filter_h, "border fours": border * fours,
         "border fours of several": border * fours * (fours > 1), "taps of border fours": border * fours * reached,
         "border ones": border * ones, "taps of border ones": border * ones * reached,
-        **_requantised(p.requantize, positions * p.channels)}
+        **requantised(p.requantize, positions * p.channels)}
 
 
 def _depthwise_own_border(p: Any) -> dict[str, float]:
@@ -72,7 +72,7 @@ def _depthwise_own_border(p: Any) -> dict[str, float]:
     return {"calls": 1.0, "rows": p.output_h, "twos": whole / 2, "fours of twos": whole / 2 * fours,
             "positions": positions, "fours": positions * fours, "fours of several": positions * fours * (fours > 1),
             "taps of fours": taps * fours, "ones": positions * ones, "taps of ones": taps * ones,
-            **_requantised(p.requantize, positions * p.channels)}
+            **requantised(p.requantize, positions * p.channels)}
 
 
 def depthwise_3x3_work(p: Any) -> tuple[str, dict[str, float]]:
@@ -95,7 +95,7 @@ def depthwise_3x3_work(p: Any) -> tuple[str, dict[str, float]]:
         "calls": 1, "fours": groups, "strips": strips, "columns widened": strips * inside,
         "columns outside": strips * (p.line - inside), "channel rows": rows, "column pairs": rows * column_pairs,
         "odd columns": rows * (p.output_columns % 2), "weight lines": weights / CACHE_LINE,
-        **_requantised(p.requantize, 4 * rows * column_pairs)}
+        **requantised(p.requantize, 4 * rows * column_pairs)}
 
 
 def border_tiles(p: Any) -> tuple[int, int]:
@@ -177,7 +177,7 @@ def _tile(p: Any, tiles: int) -> dict[str, float]:
             "single positions": p.last, "channel pairs of single positions": p.last * (twos + one),
             "steps of single positions": p.last * (twos + one) * steps,
             "weight lines": weights / CACHE_LINE, "weight lines missed again": missed / CACHE_LINE,
-            **_requantised(dot.requantize, (whole * TILE + p.last) * dot.channels)}
+            **requantised(dot.requantize, (whole * TILE + p.last) * dot.channels)}
 
 
 def _row(dot: Any, rows: int) -> dict[str, float]:
@@ -188,10 +188,10 @@ def _row(dot: Any, rows: int) -> dict[str, float]:
             "half rounds of fours": rows * fours * (halves % 2), "ones": rows * ones,
             "rounds of ones": rows * ones * halves,
             "weight lines": dot.nbytes / CACHE_LINE,
-            **_requantised(dot.requantize, rows * dot.channels)}
+            **requantised(dot.requantize, rows * dot.channels)}
 
 
-def _requantised(r: Any, outputs: int) -> dict[str, float]:
+def requantised(r: Any, outputs: int) -> dict[str, float]:
     """What comes on top of the quickest form (UPWARD, sums shifted already, clamped by saturation)."""
     return {"outputs shifted": outputs * (r.form != TWICE and not r.shifted),
             "outputs shifted by channel": outputs * (r.form != TWICE and r.sum_shift > 0),

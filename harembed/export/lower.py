@@ -4,10 +4,11 @@ The graph keeps sensors in H, time in W and filters in C, so an individual convo
 bytes; its tensors carry the names of the quantisers that chose their ranges.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from harembed.errors import GraphError
@@ -27,7 +28,7 @@ from harembed.ir.ops.pool import Pool2DAttrs
 from harembed.ir.ops.rearrange import PadAttrs, ReshapeAttrs, TransposeAttrs
 from harembed.ir.ops.slice import last_step
 from harembed.ir.ops.softmax import SoftmaxAttrs
-from harembed.nn.quant import Quantizer
+from harembed.nn.quant import Quantizer, integer_bias, integer_weight
 from harembed.nn.quant_attention import (
     QuantSensorAttention,
     QuantSensorFusion,
@@ -46,6 +47,7 @@ from harembed.nn.quant_layers import (
     QuantNet,
     QuantWeight,
 )
+from harembed.nn.quant_lego import QuantLego
 from harembed.nn.quant_lstm import QuantLstm
 from harembed.nn.steps import JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.space import Network
@@ -90,17 +92,35 @@ def convolve(low: Lowering, kernel: QuantWeight, filters: Tensor, source: str, o
              attrs: Conv2DAttrs) -> str:
     """Emit a conv_2d; `filters` is kernel.weight in the integer graph's layout [O, KH, KW, C]."""
     weight, bias = low.weight(kernel, low.scale(source), out.name, filters)
+    shape = convolved(low, source, filters.shape, attrs)
+    return low.node("conv_2d", [source, weight, bias], out, shape, attrs)
+
+
+def convolved(low: Lowering, source: str, filters: Sequence[int], attrs: Conv2DAttrs) -> tuple[int, int, int, int]:
+    """The shape behind a convolution by filters [O, KH, KW, ...]."""
     _, h, w, _ = low.shape(source)
-    o, kh, kw, _ = filters.shape
-    height, _ = output_length(h, kh, attrs.stride[0], attrs.dilation[0], attrs.padding)
-    width, _ = output_length(w, kw, attrs.stride[1], attrs.dilation[1], attrs.padding)
-    return low.node("conv_2d", [source, weight, bias], out, (1, height, width, o), attrs)
+    height, _ = output_length(h, filters[1], attrs.stride[0], attrs.dilation[0], attrs.padding)
+    width, _ = output_length(w, filters[2], attrs.stride[1], attrs.dilation[1], attrs.padding)
+    return 1, height, width, filters[0]
 
 
 def lower_conv(low: Lowering, layer: QuantConv, source: str) -> str:
     """An individual convolution has height 1, so "same" pads time alone; one over all sensors is valid."""
     attrs = Conv2DAttrs((1, layer.stride), padding=layer.padding, activation="relu")
     return convolve(low, layer.kernel, layer.kernel.weight.permute(0, 2, 3, 1), source, layer.out, attrs)
+
+
+def lower_lego(low: Lowering, layer: QuantLego, source: str) -> str:
+    """Indices and the scales of the filters that they make in one tensor."""
+    attrs = Conv2DAttrs((1, layer.stride), padding=layer.padding, activation="relu")
+    name, input_scale = layer.out.name, low.scale(source)
+    scales = layer.scales(input_scale)
+    integers = integer_weight(layer.bricks, layer.brick_scale()).permute(0, 2, 3, 1).contiguous()
+    bricks = low.graph.constant(f"{name}.bricks", integers.numpy())
+    indices = low.constant(f"{name}.indices", layer.indices().to(torch.int16), scales)
+    bias = low.constant(f"{name}.bias", integer_bias(layer.bias, scales, input_scale), scales * input_scale)
+    return low.node("lego_conv", [source, bricks, indices, bias], layer.out,
+                    convolved(low, source, (len(scales), *integers.shape[1:3]), attrs), attrs)
 
 
 def lower_mean(low: Lowering, layer: QuantMean, source: str) -> str:
@@ -264,6 +284,7 @@ def lower_temporal_aggregation(low: Lowering, layer: QuantTemporalAggregation, s
 # A quantised layer to what it becomes. A new layer is one line.
 LOWERINGS: dict[type[nn.Module], Callable[[Lowering, Any, str], str]] = {
     QuantConv: lower_conv,
+    QuantLego: lower_lego,
     QuantBranches: lower_branches,
     QuantMean: lower_mean,
     QuantDense: lower_dense,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harembed.errors import RunError
+from harembed.nn.lego import LegoConvNorm
 from harembed.nn.temporal import ConvNorm
 
 ALPHA = 0.99  # of eq. 9: weight of the similarity loss
@@ -20,7 +21,7 @@ class LocalLosses(nn.Module):
 
     Parameters
     ----------
-    model : a chain of convolutions (ConvNorm), layers without parameters, and a dense layer at the end
+    model : a chain of convolutions (ConvNorm, LegoConvNorm), layers without parameters, and a dense layer at the end
     x : [n, 1, S, T] float    a few windows, for shapes
     classes : int
 
@@ -38,7 +39,7 @@ class LocalLosses(nn.Module):
         with torch.no_grad():
             for name, layer in layers[:-1]:
                 x = layer(x)
-                if isinstance(layer, ConvNorm):
+                if isinstance(layer, (ConvNorm, LegoConvNorm)):
                     self.heads[name] = _Head(x.shape[1:], classes)
                 elif any(True for _ in layer.parameters()):
                     raise RunError(f"Layer {name!r} ({type(layer).__name__}) has no local loss: only convolutions "

@@ -20,6 +20,7 @@ from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggrega
 from harembed.nn.branches import Branches
 from harembed.nn.centres import Centres
 from harembed.nn.gru import Gru
+from harembed.nn.lego import LegoConvNorm
 from harembed.nn.lstm import Lstm
 from harembed.nn.quant import Mode, quantizers, set_mode
 from harembed.nn.quant_attention import (
@@ -39,6 +40,7 @@ from harembed.nn.quant_layers import (
     QuantMoved,
     QuantNet,
 )
+from harembed.nn.quant_lego import QuantLego
 from harembed.nn.quant_lstm import QuantLstm
 from harembed.nn.steps import JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
@@ -50,6 +52,7 @@ from harembed.train.teacher import Teacher
 # A layer of a floating-point network to its quantised twin, given its name. A new layer is one line.
 TWINS: dict[type[nn.Module], Callable[[Any, str], nn.Module]] = {
     ConvNorm: QuantConv.from_float,
+    LegoConvNorm: QuantLego,
     SensorsAsFilters: QuantMoved,
     Branches: QuantBranches,
     MeanOverTime: lambda layer, name: QuantMean(name),

@@ -10,6 +10,7 @@ from harembed.ir.ops.elementwise import Add, Mul, Sub
 from harembed.ir.ops.gru import Gru
 from harembed.ir.ops.hard_swish import HardSwish
 from harembed.ir.ops.leaky_relu import LeakyRelu
+from harembed.ir.ops.lego import LegoConv
 from harembed.ir.ops.lstm import Lstm
 from harembed.ir.ops.matmul import BatchMatMul
 from harembed.ir.ops.mean import Mean
@@ -23,6 +24,7 @@ from harembed.ir.ops.sum import Sum
 
 OPS: dict[str, Op] = {
     "conv_2d": Conv2D(),
+    "lego_conv": LegoConv(),
     "depthwise_conv_2d": DepthwiseConv2D(),
     "fully_connected": FullyConnected(),
     "average_pool_2d": AveragePool2D(),

@@ -47,20 +47,28 @@ def filled(order: list[int]) -> list[int]:
 def dot_tile(channels: Channels, order: list[int], layout: int, unroll: int) -> DotS8:
     """For he_tile_s8: two channels interleaved pair by pair, an odd last one as pairs of int16; or joined. Around the
     weights of each two (or of the last) stand the words of these channels."""
+    words = channels.words
     if layout == WEIGHTS_JOINED:
-        quads = to_quads(channels.weights, order)
-        words, pairs = _joined_words(channels, quads), join(quads)  # [O, slots / 4, 2]
-        slots = 4 * quads.shape[1]
+        words = joined_words(channels, to_quads(channels.weights, order))
+    pairs, even, last = tile_weights(channels.weights, order, layout)
+    twos = len(words) // 2 * 2
+    streams = [_among(words[:twos].reshape(twos // 2, 2, 4), even), _among(words[twos:, np.newaxis], last)]
+    return DotS8(pairs, unroll, len(words), np.concatenate(streams), None, channels.requantize)
+
+
+def tile_weights(weights: np.ndarray, order: list[int], layout: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """(pairs of taps, words of each two channels, words of an odd last one) for he_tile_s8_taps; weights [O, K]."""
+    if layout == WEIGHTS_JOINED:
+        quads = to_quads(weights, order)
+        pairs, slots = join(quads), 4 * quads.shape[1]  # [O, slots / 4, 2]
     else:
-        w = _ordered(channels.weights, order)
-        words, slots = channels.words, w.shape[1]
+        w = _ordered(weights, order)
+        slots = w.shape[1]
         pairs = w.reshape(len(w), slots // 2, 2)  # of taps
     twos = len(pairs) // 2 * 2
     even = pairs[:twos].reshape(twos // 2, 2, *pairs.shape[1:])  # [channel pair, channel, pair of taps, tap]
     packed = _words_8(even.transpose(0, 2, 3, 1)) if layout == WEIGHTS_8 else _words_16(even.transpose(0, 2, 1, 3))
-    streams = [_among(words[:twos].reshape(twos // 2, 2, 4), packed), _among(words[twos:, np.newaxis],
-                                                                             _words_16(pairs[twos:]))]
-    return DotS8(slots // 2, unroll, len(pairs), np.concatenate(streams), None, channels.requantize)
+    return slots // 2, packed, _words_16(pairs[twos:])
 
 
 def _among(words: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -76,7 +84,7 @@ def _among(words: np.ndarray, weights: np.ndarray) -> np.ndarray:
                           axis=1).ravel()
 
 
-def _joined_words(channels: Channels, quads: np.ndarray) -> np.ndarray:
+def joined_words(channels: Channels, quads: np.ndarray) -> np.ndarray:
     """channels.words, with the start that joined weights need."""
     words = channels.words.copy()
     start = joined_start(words[:, 0].astype(np.int64), quads) + (0 if channels.fine is None else channels.fine)
@@ -90,7 +98,7 @@ def dot_row(channels: Channels, order: list[int], layout: int, unroll: int = 4) 
     o, slots = len(quads), 4 * quads.shape[1]
     words = channels.words
     if layout == WEIGHTS_JOINED:
-        words = _joined_words(channels, quads)
+        words = joined_words(channels, quads)
         quads = join(quads)
     elif layout == WEIGHTS_8:
         quads = quads[:, :, [0, 2, 1, 3]]

@@ -153,6 +153,12 @@ def requantize_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero
     found = found or _one_sum_shift(layer, LEAST_SUM_SHIFT, shift_weights)
     if found is not None:
         return found
+    return defined_channels(weights, bias, input_zero_point, multiplier, shift, output_zero_point, act_min, act_max)
+
+
+def defined_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero_point: int, multiplier: np.ndarray,
+                     shift: np.ndarray, output_zero_point: int, act_min: int, act_max: int) -> Channels:
+    """Requantisation by its definition, which holds for any sum."""
     w = weights.astype(np.int64)
     start = (0 if bias is None else bias.astype(np.int64)) - input_zero_point * w.sum(axis=1)
     return Channels(RequantizeS8(TWICE, 0, 0, 1, output_zero_point, act_min, act_max), w.astype(np.int32),
@@ -160,16 +166,27 @@ def requantize_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero
 
 
 def joined_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero_point: int, multiplier: np.ndarray,
-                    shift: np.ndarray, output_zero_point: int, act_min: int, act_max: int) -> Channels | None:
+                    shift: np.ndarray, output_zero_point: int, act_min: int, act_max: int,
+                    prefer_alike: bool = False) -> Channels | None:
     """The same for joined weights, whose sums come 2^JOINED_SHIFT times as large; None if these cannot be.
 
     `words` and `weights` are those of the plain sums.
+
+    prefer_alike: where it can be, only start and multiplier differ between channels
     """
     if weights.min(initial=0) == -128:
         return None
     layer = _layer(weights, bias, input_zero_point, multiplier, shift, output_zero_point, act_min, act_max)
-    found = _fitted(layer, JOINED_SHIFT, False) or _one_sum_shift(layer, JOINED_SHIFT, False)
+    found = _fitted(layer, JOINED_SHIFT, False, alike=True) if prefer_alike else None
+    found = found or _fitted(layer, JOINED_SHIFT, False) or _one_sum_shift(layer, JOINED_SHIFT, False)
     return None if found is None else replace(found, requantize=replace(found.requantize, shifted=1))
+
+
+def are_alike(channels: Channels) -> bool:
+    """Whether start and multiplier are all that channels differ in."""
+    r = channels.requantize
+    same = bool((channels.words[:, 2] == channels.words[0, 2]).all())
+    return r.form == UPWARD and r.shifted == 1 and r.sum_shift == 0 and same
 
 
 def _layer(weights: np.ndarray, bias: np.ndarray | None, input_zero_point: int, multiplier: np.ndarray,
@@ -217,13 +234,15 @@ def _one_sum_shift(layer: _Layer, s: int, shift_weights: bool) -> Channels | Non
     return Channels(requantize, w.astype(np.int32), _words(start, layer.multiplier, rounding, right_shift))
 
 
-def _fitted(layer: _Layer, s: int, shift_weights: bool) -> Channels | None:
+def _fitted(layer: _Layer, s: int, shift_weights: bool, alike: bool = False) -> Channels | None:
     """One s and one R for all channels: multipliers and roundings that step up at the same sums as the definition.
 
     Let m fit the common R = min(right) + s - 1. (floor((2^s sum + e) m / 2^32) + r) >> R reaches t from the sum S
     on exactly if (2^s (S - 1) + e) m < 2^32 (2^R t - r) <= (2^s S + e) m. For each t that is an interval of
     2^32 r + e m; what lies in all of them is equal for every sum that the channel can reach. So a multiplier may
     lack a few bits of the definition's: the sums are whole numbers, which leaves room.
+
+    alike: r is the middle for all channels, and e alone fits.
     """
     live = ~layer.settled
     if s < 1 or not live.any():
@@ -232,13 +251,18 @@ def _fitted(layer: _Layer, s: int, shift_weights: bool) -> Channels | None:
     first = _first_sums(layer, values := np.arange(layer.act_min + 1, layer.act_max + 1))
     if not 1 <= right_shift <= MAX_RIGHT_SHIFT or first is None or layer.largest[live].max() >= 2 ** (31 - s) - 1:
         return None
+    middle = (layer.zero_point << right_shift) + (1 << right_shift >> 1)
     multiplier = np.zeros(len(live), np.int64)
     fine, rounding = multiplier.copy(), layer.result << right_shift
+    if alike:
+        rounding = np.full(len(live), middle)
+        if (np.clip(middle >> right_shift, layer.act_min, layer.act_max) != layer.result[layer.settled]).any():
+            return None
     for o in np.flatnonzero(live):
         nearest = round(int(layer.multiplier[o]) / 2 ** (int(layer.right[o]) + s - 1 - right_shift))
         bounds = first[o], values << right_shift, int(layer.low[o]), int(layer.high[o])
         for m in sorted(range(max(nearest - _TRIED, 0), nearest + _TRIED + 1), key=lambda m: abs(m - nearest)):
-            if (found := _rounding_within(m, s, *bounds)) is not None:
+            if (found := _rounding_within(m, s, *bounds, middle if alike else None)) is not None:
                 multiplier[o], (fine[o], rounding[o]) = m, found
                 break
         else:
@@ -254,8 +278,8 @@ def _fitted(layer: _Layer, s: int, shift_weights: bool) -> Channels | None:
     return Channels(requantize, w.astype(np.int32), _words(start, multiplier, rounding, np.full(len(live), s)), fine)
 
 
-def _rounding_within(m: int, s: int, first: np.ndarray, targets: np.ndarray, low: int,
-                     high: int) -> tuple[int, int] | None:
+def _rounding_within(m: int, s: int, first: np.ndarray, targets: np.ndarray, low: int, high: int,
+                     given: int | None = None) -> tuple[int, int] | None:
     """(e, r) with which each value is reached from its first sum on, e as small as it can be; None if there is none.
 
     A value that even the least sum exceeds, or that the largest does not reach, binds at that end alone.
@@ -266,8 +290,8 @@ def _rounding_within(m: int, s: int, first: np.ndarray, targets: np.ndarray, low
     least = ((targets << 32) - (np.maximum(first, low) << s) * m)[up].max(initial=-_NO_BOUND)
     most = ((targets << 32) - (np.minimum(first - 1, high) << s) * m)[down].min(initial=_NO_BOUND) - 1
     e = np.arange(1 << s) * m
-    r = -((e - least) >> 32)  # rounded up
-    fits = (r << 32) + e <= most
+    r = -((e - least) >> 32) if given is None else np.full(len(e), given)  # rounded up
+    fits = ((r << 32) + e >= least) & ((r << 32) + e <= most)
     at = int(fits.argmax())
     return (at, int(r[at])) if fits[at] else None
 
