@@ -21,6 +21,9 @@ def compress(
     run: Annotated[Path, typer.Argument(help="Folder of a finished search.", metavar="RUN")],
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the new run, or of its seeds. Default: "
                                                            "<RUN>-compressed.")] = None,
+    network: Annotated[str | None, typer.Option(metavar="ID", help="Another network of that search: the first "
+                                                "characters of its id in search.json. Default: the one that was "
+                                                "chosen.")] = None,
     lego: LegoOption = None,
     teachers: Annotated[int | None, typer.Option(min=1, help="Train so many networks of the same architecture first; "
                                                              "the network learns their average opinion besides the "
@@ -53,7 +56,7 @@ def compress(
     from harembed import pipeline, sweep
 
     changes: dict[str, Any] = {
-        "lego": lego, "teachers": teachers, "born_again": born_again, "soft_weight": soft_weight,
+        "network": network, "lego": lego, "teachers": teachers, "born_again": born_again, "soft_weight": soft_weight,
         "soft_temperature": soft_temperature, "local_loss": local_loss, "seed": seed, "board": board,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
         "processes": processes}

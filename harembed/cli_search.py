@@ -60,7 +60,7 @@ def search(
                                                   "better.")] = None,
     backbone: Annotated[float | None, typer.Option(help="What autoslim and pas prune: this share of the filters of "
                                                         "the published network with that tail; 1 is its full size. "
-                                                        "Default: 0.25.")] = None,
+                                                        "Default: 0.25. What published has; default: 1.")] = None,
     train_epochs: TrainEpochsOption = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of the super-net of sftnas, and of each network "
                                                            "that autoslim or pas prunes. Default: 24.")] = None,

@@ -99,13 +99,40 @@ def compress_settings(source: Path, changes: dict[str, Any], teachers: Sequence[
         raise RunError(f"{source} has no search.json: it holds no network that a search chose.",
                        "Run `harembed search --out DIR` first.")
     kept = settings.model_dump(exclude=set(ADDED_TO_TRAINING))
-    changed = load_settings(None, {**kept, **{k: v for k, v in changes.items() if v is not None},
-                                   "network": run.read_json("search.json")["chosen"]})
+    asked = {k: v for k, v in changes.items() if v is not None}
+    found = run.read_json("search.json")
+    network = _candidate(source, found, asked["network"]) if "network" in asked else found["chosen"]
+    changed = load_settings(None, {**kept, **asked, "network": network})
     if not teachers:
         return changed
     from harembed.teachers import identity
 
     return changed.model_copy(update={"teacher": tuple(identity(t, changed) for t in teachers)})
+
+
+def _candidate(source: Path, found: dict[str, Any], begin: str) -> str:
+    """The id of the one candidate that begins so."""
+    ids = [c["id"] for c in found["candidates"] if c["id"].startswith(begin)]
+    if len(ids) != 1:
+        best = [c for c in found["candidates"] if c["id"] in found["front"]]
+        front = [f"{c['id']} ({c['text']}, {c['macs']:,} MACs)" for c in best]
+        raise RunError(f"{len(ids)} networks of {source} begin with {begin!r}.",
+                       f"Best at their cost are {'; '.join(front)}. All: {source}/search.json.")
+    return str(ids[0])
+
+
+def _architecture(source: Path, found: dict[str, Any], settings: RunSettings) -> Network:
+    """Of the network that a run is to train."""
+    if settings.network == found["chosen"]:
+        arch = network_from_dict(found["architecture"])
+    else:
+        from harembed.search.candidate import Ledger
+
+        known = Ledger(RunDir(source)).get(str(settings.network))
+        if known is None:
+            raise RunError(f"{source}/ledger.jsonl has no network {settings.network}.", "Name a complete search.")
+        arch = known.architecture
+    return arch if settings.lego is None else with_lego(arch, Lego.parse(settings.lego))
 
 
 def compress(source: Path, settings: RunSettings, teachers: Sequence[Path], folder: Path, data_root: Path | None,
@@ -124,13 +151,11 @@ def compress(source: Path, settings: RunSettings, teachers: Sequence[Path], fold
 
     job = SearchJob(settings, RunDir(folder), data_root, toolchain, console)
     found = RunDir(source).read_json("search.json")
-    arch = network_from_dict(found["architecture"])
-    if settings.lego is not None:
-        arch = with_lego(arch, Lego.parse(settings.lego))
+    arch = _architecture(source, found, settings)
     job.run.claim(settings.to_toml())
     if not job.run.has("search.json"):
         give(job.run, teachers)
-        job.run.write_json("search.json", {**found, "architecture": arch.to_dict(),
+        job.run.write_json("search.json", {**found, "chosen": settings.network, "architecture": arch.to_dict(),
                                            "settings": {**settings.model_dump(), "ram": job.ram_bytes}})
     return _run(job, settings.dataset, settings.to_toml(), from_recordings() + TO_FIRMWARE + TO_PROOF)
 

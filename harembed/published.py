@@ -1,8 +1,9 @@
-"""The networks that Zhou et al. ("NAS meets pruning", the SFTNAS paper) prune, at their full size.
+"""Networks as published, at their full size: those that Zhou et al. ("NAS meets pruning", the SFTNAS paper) prune,
+and the one that Tang et al. (Lego filters with local loss) make smaller.
 
-All three begin with four individual convolutions of 5 samples and 64 filters without padding; behind them stands the
-tail of the original publication. Which sizes those are, no paper says in one place: they are read from the originals
-and settled by the parameters and MACs of Zhou et al.'s tables I to III, nine rows in all.
+The three of Zhou et al. begin with four individual convolutions of 5 samples and 64 filters without padding; behind
+them stands the tail of the original publication. Which sizes those are, no paper says in one place: they are read
+from the originals and settled by the parameters and MACs of their tables I to III, nine rows in all.
 
 DeepConvLSTM (Ordonez and Roggen, Sensors 2016)    no strides, LSTM of 128. The original has two LSTM layers; the
     tables' 424.26 k parameters on UCI-HAR are those of one (a second adds 131 k).
@@ -18,6 +19,13 @@ takes away again.
 What does not: the tables' MMACs are 0.9 to 1.0 % above the multiply-accumulates, TinyHAR's 2.3 to 2.4 %. That is
 three operations for every output of a convolution (five with batch norm) and those on the gates of the recurrence, so
 theirs is a counter that includes more than products.
+
+Flat (Tang et al., their baseline on UCI-HAR)    convolutions of 128, 256 and 384 filters, then a dense layer.
+    Kernels, strides and padding are not printed; memory and FLOPs of their table III tell of them, as MiB of float32
+    and as multiply-accumulates. Kernels have 6 samples: bricks of o=2, m=0.5 take a quarter of the last two layers'
+    weights, and those come out as printed (3.55 to 1.30 MiB). The three layers have about 276, 163 and 62 outputs a
+    filter. With "same" padding and strides of 4, 2 and 2 these are 288, 144 and 72: 3.64 MiB and 71.2 M, 2 % more
+    than printed. Their 0.69 MiB of o=4, m=0.25 contradicts their other rows, from which 0.74 follow.
 """
 
 from harembed.errors import SearchError, unknown_name
@@ -25,25 +33,28 @@ from harembed.space import (
     Architecture,
     AttendTail,
     DeepConvLstmTail,
-    RecurrentTail,
+    FlatTail,
+    Padding,
+    Tail,
     TemporalConv,
     TinyHarTail,
 )
 
 _CONV, _STRIDED = TemporalConv(5, 1, 64), TemporalConv(5, 2, 64)
-PUBLISHED: dict[str, tuple[tuple[TemporalConv, ...], RecurrentTail]] = {
-    "deepconvlstm": ((_CONV,) * 4, DeepConvLstmTail(128, layers=1)),
-    "tinyhar": ((_CONV, _STRIDED) * 2, TinyHarTail(128)),
-    "attend": ((_CONV,) * 4, AttendTail(128)),
+PUBLISHED: dict[str, tuple[Padding, tuple[TemporalConv, ...], Tail]] = {
+    "deepconvlstm": ("valid", (_CONV,) * 4, DeepConvLstmTail(128, layers=1)),
+    "tinyhar": ("valid", (_CONV, _STRIDED) * 2, TinyHarTail(128)),
+    "attend": ("valid", (_CONV,) * 4, AttendTail(128)),
+    "flat": ("same", (TemporalConv(6, 4, 128), TemporalConv(6, 2, 256), TemporalConv(6, 2, 384)), FlatTail()),
 }
 
 
 def published(name: str, window: int, sensors: int, classes: int) -> Architecture:
-    """One of the three networks, for a dataset.
+    """One of these networks, for a dataset.
 
     Parameters
     ----------
-    name : "deepconvlstm", "tinyhar" or "attend" (in the paper's tables DCL, TinyHAR, Attend)
+    name : "deepconvlstm", "tinyhar" or "attend" (in Zhou et al.'s tables DCL, TinyHAR, Attend), "flat"
     window : samples; 17 or more, for TinyHAR 25
     sensors : channels; all are used
 
@@ -53,5 +64,5 @@ def published(name: str, window: int, sensors: int, classes: int) -> Architectur
     """
     if name not in PUBLISHED:
         raise SearchError(unknown_name("published network", name, list(PUBLISHED)), f"Known: {', '.join(PUBLISHED)}.")
-    convs, tail = PUBLISHED[name]
-    return Architecture(window, tuple(range(sensors)), "valid", convs, tail, classes)
+    padding, convs, tail = PUBLISHED[name]
+    return Architecture(window, tuple(range(sensors)), padding, convs, tail, classes)

@@ -25,7 +25,7 @@ from harembed.space import Network, network_from_dict
 SEARCH_WINDOWS = 2_000
 RANDOM_INPUTS = 200
 RANDOM_SEED = 2024
-PRUNING = ("autoslim", "pas")  # strategies that start from a published network
+OF_PUBLISHED = ("autoslim", "pas", "published")  # strategies that start from a published network
 CHOOSING = ("sftnas", "random", "evolution")  # strategies that choose sensor channels
 
 
@@ -110,9 +110,9 @@ class SearchJob(Job):
 
             check_ray(self.settings.address)
         s = self.settings
-        if s.backbone is not None and s.strategy not in PRUNING:
-            raise RunError(f"--backbone says what is pruned, and strategy {s.strategy} prunes nothing.",
-                           f"Leave it out, or use --strategy {' or '.join(PRUNING)}.")
+        if s.backbone is not None and s.strategy not in OF_PUBLISHED:
+            raise RunError(f"--backbone is a share of a published network, and strategy {s.strategy} has none.",
+                           f"Leave it out, or use --strategy {' or '.join(OF_PUBLISHED)}.")
         if s.channels is not None and s.strategy not in CHOOSING:
             raise RunError(f"--channels limits which sensor channels are chosen, and strategy {s.strategy} takes all "
                            "of them.", f"Leave it out, or use --strategy {' or '.join(CHOOSING)}.")

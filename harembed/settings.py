@@ -36,10 +36,10 @@ class RunSettings(BaseModel):
     latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")
     beta1: float | None = Field(None, ge=0, description="weight of the complexity loss (eq. 10); default: 0.3")
     beta2: float = Field(1.0, ge=0, description="weight of the memory loss (eq. 10)")
-    tail: Literal["conv", "tinyhar", "deepconvlstm", "attend"] | None = Field(
+    tail: Literal["conv", "tinyhar", "deepconvlstm", "attend", "flat"] | None = Field(
         None, description="behind the first stage; default: conv or tinyhar")
     backbone: float | None = Field(None, gt=0, le=1, description="share of the published network's filters that "
-                                   "autoslim and pas start from; default: 0.25")
+                                   "autoslim and pas start from, default 0.25, or published has, default 1")
     train_epochs: int | None = Field(None, gt=0, description="of the search in all; default: as many as sftnas takes")
     search_epochs: int | None = Field(None, gt=0, description="of each super-net; default: 24")
     search_windows: int | None = Field(None, gt=0, description="of training people that a search learns from, about, "
@@ -65,6 +65,12 @@ class RunSettings(BaseModel):
             raise ValueError(f"--address takes HOST:PORT, not {self.address!r}")
         if self.address is not None and self.processes is not None:
             raise ValueError("--processes is of this machine, and --address names a cluster, which has its own CPUs")
+        return self
+
+    @model_validator(mode="after")
+    def _of_flat(self) -> "RunSettings":
+        if self.tail == "flat" and self.strategy != "published":
+            raise ValueError("tail flat is of the published network of Tang et al. alone: --strategy published")
         return self
 
     @model_validator(mode="after")

@@ -75,9 +75,22 @@ class AttendTail:
         return f"attention+GRU+GRU {self.hidden}"
 
 
+@dataclass(frozen=True)
+class FlatTail:
+    """No more than a dense layer over all features of all samples and sensors, as behind plain convolutions. Only
+    published networks have it (harembed/published.py)."""
+
+    kind: Literal["flat"] = "flat"
+
+    def describe(self) -> str:
+        return "dense"
+
+
 RecurrentTail = TinyHarTail | DeepConvLstmTail | AttendTail
 RECURRENT_TAILS: dict[str, type[RecurrentTail]] = {
     "tinyhar": TinyHarTail, "deepconvlstm": DeepConvLstmTail, "attend": AttendTail}
+Tail = ConvTail | RecurrentTail | FlatTail
+# Those that a search can choose.
 TAILS: dict[str, type[ConvTail | RecurrentTail]] = {"conv": ConvTail, **RECURRENT_TAILS}
 
 
@@ -87,7 +100,7 @@ class Architecture:
     channels: tuple[int, ...]  # indices of the raw sensor channels that the network uses
     padding: Padding
     convs: tuple[TemporalConv, ...]
-    tail: ConvTail | RecurrentTail
+    tail: Tail
     classes: int
     lego: Lego | None = None  # of all convolutions but the first
 
@@ -214,7 +227,9 @@ def network_from_dict(d: dict[str, Any]) -> Network:
     return GraphArchitecture.from_dict(d) if d.get("kind") == "graph" else Architecture.from_dict(d)
 
 
-def _tail_from_dict(d: dict[str, Any]) -> ConvTail | RecurrentTail:
+def _tail_from_dict(d: dict[str, Any]) -> Any:
+    if d["kind"] == "flat":
+        return FlatTail()
     if d["kind"] not in TAILS:
         raise SearchError(f"There is no tail {d['kind']!r}.", f"Known: {', '.join(TAILS)}.")
     values = dict(d)

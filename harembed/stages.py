@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.markup import escape
-from torch import Tensor
+from torch import Tensor, nn
 
 from harembed.cost.latency import load_latency_model
 from harembed.data.recording import vectors
@@ -130,7 +130,7 @@ def search_settings(job: SearchJob) -> SearchSettings:
         channels=s.channels, flash_bytes=job.board.flash_bytes, latency_us=s.latency_us,
         clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
-        backbone=s.backbone or SearchSettings.backbone, graph=s.graph,
+        backbone=s.backbone or (1.0 if s.strategy == "published" else SearchSettings.backbone), graph=s.graph,
         bilevel=replace(bilevel, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
         final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
         device=s.device, executor=s.executor, address=s.address, processes=s.processes or SearchSettings.processes)
@@ -249,13 +249,17 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     seed = derived_seed(job.settings.seed, "final")
     torch.manual_seed(seed)
     model = build_model(arch)
-    local = LocalLosses(model, sensors.select(x[:1]), arch.classes) if job.settings.local_loss else None
+    local = _local_losses(job, model, x, sensors)
     with twins_trained(job, arch, recipe, teacher):
         history = train(model, x, y, recipe, seed, sensors=sensors, teacher=teacher, local=local,
                         progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
     job.run.write("float.pt", state_to_bytes(model.cpu().state_dict()))
     return f"{recipe.epochs} epochs, loss {history.epochs[-1]['loss']:.3f}"
+
+
+def _local_losses(job: SearchJob, model: nn.Sequential, x: Tensor, sensors: Sensors) -> LocalLosses | None:
+    return LocalLosses(model, sensors.select(x[:1]), job.chosen().classes) if job.settings.local_loss else None
 
 
 @one_thread()
@@ -272,7 +276,7 @@ def score_float(job: SearchJob, tick: Tick) -> str:
     sensors = _sensors(job, arch)
     recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
     train(model, x, y, recipe, derived_seed(job.settings.seed, "final"), sensors=sensors,
-          teacher=teacher_of(job, arch, x, y, sensors, tick),
+          teacher=teacher_of(job, arch, x, y, sensors, tick), local=_local_losses(job, model, x, sensors),
           progress=lambda e, f: tick(e + 1, recipe.epochs, f"fine-tuning, loss {f['loss']:.3f}"))
     test = _scores(job, predict(model.cpu(), _test(job, arch)))
     job.run.write_json("float.json", {"test": {"float": test}, "fine_tuning": recipe.to_dict()})

@@ -17,6 +17,7 @@ from harembed.space import (
     AttendTail,
     ConvTail,
     DeepConvLstmTail,
+    FlatTail,
     GraphArchitecture,
     Network,
     Padding,
@@ -89,6 +90,10 @@ class AttendTailDims(RecurrentTailDims):
     """Attention across sensors at every time step, two GRU layers, weighted sum over time, linear."""
 
 
+class FlatTailDims(RecurrentTailDims):
+    """All features in a row, linear: hidden features are those of the convolutions."""
+
+
 RECURRENT_DIMS: dict[type[RecurrentTail], type[RecurrentTailDims]] = {
     TinyHarTail: TinyHarTailDims, DeepConvLstmTail: DeepConvLstmTailDims, AttendTail: AttendTailDims}
 
@@ -118,6 +123,8 @@ def dims_of(arch: Network) -> NetDims:
     tail: ConvTailDims | RecurrentTailDims
     if isinstance(arch.tail, ConvTail):
         tail = _conv_tail(arch.tail, arch, length, filters)
+    elif isinstance(arch.tail, FlatTail):
+        tail = FlatTailDims(arch.rows, length, filters, arch.rows * length * filters, arch.classes, 0)
     else:
         tail = recurrent_dims(arch.tail, arch.rows, length, filters, arch.tail.hidden, arch.classes)
     return NetDims(convs, tail, stage_bytes)

@@ -14,6 +14,7 @@ from harembed.cost.dims import (
     ConvDims,
     ConvTailDims,
     DeepConvLstmTailDims,
+    FlatTailDims,
     NetDims,
     Number,
     RecurrentTailDims,
@@ -141,4 +142,5 @@ _RECURRENT_TAILS: dict[type[RecurrentTailDims], Callable[[RecurrentTailDims], li
     TinyHarTailDims: _tinyhar_tail,
     DeepConvLstmTailDims: _deepconvlstm_tail,
     AttendTailDims: _attend_tail,
+    FlatTailDims: lambda t: [t.hidden, _classifier(t)],  # reshape (a view)
 }

@@ -11,6 +11,7 @@ from harembed.cost.dims import (
     ConvDims,
     ConvTailDims,
     DeepConvLstmTailDims,
+    FlatTailDims,
     NetDims,
     Number,
     RecurrentTailDims,
@@ -140,4 +141,5 @@ _RECURRENT_TAILS: dict[type[RecurrentTailDims], _Formulas] = {
     TinyHarTailDims: _Formulas(_tinyhar_tail, _tinyhar_parameters, 2),
     DeepConvLstmTailDims: _Formulas(_deepconvlstm_tail, _deepconvlstm_parameters, 0),
     AttendTailDims: _Formulas(_attend_tail, _attend_parameters, 12),
+    FlatTailDims: _Formulas(lambda t: [t.hidden * t.classes], lambda t: 0, 0),
 }

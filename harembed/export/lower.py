@@ -4,6 +4,7 @@ The graph keeps sensors in H, time in W and filters in C, so an individual convo
 bytes; its tensors carry the names of the quantisers that chose their ranges.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ from harembed.nn.quant_layers import (
 )
 from harembed.nn.quant_lego import QuantLego
 from harembed.nn.quant_lstm import QuantLstm
-from harembed.nn.steps import JoinSensors, LastStep, SensorsAsFilters, TimeFirst
+from harembed.nn.steps import Flatten, JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.space import Network
 
 
@@ -203,6 +204,12 @@ def join_sensors(low: Lowering, source: str, name: str) -> str:
     return low.move("reshape", [source], name, (1, t, s * f), ReshapeAttrs((1, t, s * f)))
 
 
+def in_a_row(low: Lowering, source: str, name: str) -> str:
+    """[1, S, T, F] to [1, S * T * F]."""
+    shape = (1, math.prod(low.shape(source)))
+    return low.move("reshape", [source], name, shape, ReshapeAttrs(shape))
+
+
 def take_last_step(low: Lowering, source: str, name: str) -> str:
     """[1, T, H] to [1, H]."""
     shape = low.shape(source)
@@ -215,7 +222,8 @@ def as_it_is(low: Lowering, source: str, name: str) -> str:
 
 
 MOVES: dict[type[nn.Module], Callable[[Lowering, str, str], str]] = {
-    SensorsAsFilters: as_it_is, TimeFirst: time_first, JoinSensors: join_sensors, LastStep: take_last_step}
+    SensorsAsFilters: as_it_is, TimeFirst: time_first, JoinSensors: join_sensors, Flatten: in_a_row,
+    LastStep: take_last_step}
 
 
 def lower_moved(low: Lowering, layer: QuantMoved, source: str) -> str:

@@ -19,13 +19,14 @@ from harembed.nn.centres import Centres
 from harembed.nn.gru import Gru
 from harembed.nn.lego import LegoConvNorm
 from harembed.nn.lstm import Lstm
-from harembed.nn.steps import JoinSensors, LastStep, SensorsAsFilters, TimeFirst
+from harembed.nn.steps import Flatten, JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.space import (
     Architecture,
     AttendTail,
     ConvTail,
     DeepConvLstmTail,
+    FlatTail,
     GraphArchitecture,
     Network,
     Padding,
@@ -131,6 +132,10 @@ def build_network(arch: Network) -> nn.Sequential:
         filters, length = add_convs(layers, "conv", arch.convs, 1, arch.window, arch.padding, arch.lego)
     if isinstance(arch.tail, ConvTail):
         add_conv_tail(layers, arch, arch.tail, filters, length)
+    elif isinstance(arch.tail, FlatTail):
+        layers["flat"] = Flatten()
+        layers["dropout"] = nn.Dropout(0.0)
+        layers["classifier"] = nn.Linear(arch.rows * length * filters, arch.classes)
     else:
         RECURRENT[type(arch.tail)](layers, arch, arch.tail, filters)
     return nn.Sequential(layers)

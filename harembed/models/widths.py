@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harembed.cost.dims import Number
-from harembed.space import Architecture, ConvTail
+from harembed.space import Architecture, ConvTail, FlatTail
 
 
 def widths(arch: Architecture) -> tuple[int, ...]:
@@ -12,7 +12,7 @@ def widths(arch: Architecture) -> tuple[int, ...]:
     first = tuple(c.filters for c in arch.convs)
     if isinstance(arch.tail, ConvTail):
         return (*first, arch.tail.fusion, *(c.filters for c in arch.tail.convs))
-    return (*first, arch.tail.hidden)
+    return first if isinstance(arch.tail, FlatTail) else (*first, arch.tail.hidden)
 
 
 def with_widths(arch: Architecture, values: Sequence[Number]) -> Architecture:

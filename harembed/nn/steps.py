@@ -26,6 +26,13 @@ class JoinSensors(nn.Module):
         return x.flatten(2)
 
 
+class Flatten(nn.Module):
+    """All features in a row, sensor by sensor and sample by sample: [N, F, S, T] to [N, S * T * F]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
 class LastStep(nn.Module):
     """What a recurrent layer says after the whole window: [N, T, H] to [N, H]."""
 

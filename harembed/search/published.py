@@ -1,5 +1,5 @@
-"""No search: the published network of the tail that was asked for, at its full size, scored once; or one that Pellatt
-and Roggen compare with, in the space of strategy dqn.
+"""No search: the published network of the tail that was asked for, at its full size or with a share of its filters,
+scored once; or one that Pellatt and Roggen compare with, in the space of strategy dqn.
 
 With it an unpruned network goes through the same stages as a searched one: the same training, the same test, the same
 report. It is what pruning and search are compared with.
@@ -8,6 +8,7 @@ report. It is what pruning and search are compared with.
 from harembed.data.recording import Windows
 from harembed.errors import SearchError
 from harembed.feature_graph import reference
+from harembed.models.widths import widths, with_widths
 from harembed.published import published
 from harembed.rundir import RunDir
 from harembed.search.candidate import Candidate
@@ -43,4 +44,5 @@ def _network(windows: Windows, settings: SearchSettings) -> Network:
     if len(settings.tails) != 1:
         raise SearchError(f"Strategy published needs one tail, got {', '.join(settings.tails)}.",
                           "Use --tail deepconvlstm, --tail tinyhar or --tail attend.")
-    return published(settings.tails[0], *windows.shape)
+    whole = published(settings.tails[0], *windows.shape)
+    return with_widths(whole, [max(round(w * settings.backbone), 1) for w in widths(whole)])

@@ -90,7 +90,8 @@ class SearchSettings:
     population: int = 12  # of strategy evolution: networks of a generation
     dqn: DqnSettings = field(default_factory=DqnSettings)  # of strategy dqn
     graph: str | None = None  # of strategy published: feature_graph.reference; None: the published one of the tail
-    backbone: float = 0.25  # share of the published network's filters that pas and autoslim start from (backbone.py)
+    # Share of the published network's filters that pas and autoslim start from (backbone.py), and that published has.
+    backbone: float = 0.25
     groups: int = 16  # of a layer's filters, at most; autoslim takes one away at a time
     processes: int = 2  # that score candidates, one thread each; any number gives the same result
     device: str = "cpu"  # of all trainings: "cpu", "cuda", or "auto"

@@ -42,7 +42,7 @@ from harembed.nn.quant_layers import (
 )
 from harembed.nn.quant_lego import QuantLego
 from harembed.nn.quant_lstm import QuantLstm
-from harembed.nn.steps import JoinSensors, LastStep, SensorsAsFilters, TimeFirst
+from harembed.nn.steps import Flatten, JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.train.augment import Sensors
 from harembed.train.loop import History, State, train
@@ -62,6 +62,7 @@ TWINS: dict[type[nn.Module], Callable[[Any, str], nn.Module]] = {
     SensorFusion: QuantSensorFusion,
     TimeFirst: QuantMoved,
     JoinSensors: QuantMoved,
+    Flatten: QuantMoved,
     LastStep: QuantMoved,
     Lstm: QuantLstm,
     Gru: QuantGru,
