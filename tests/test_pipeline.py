@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harembed.export.tflite_import import read_tflite
 from harembed.report.facts import KEYS
 from harembed.report.html import render
 
@@ -173,6 +174,31 @@ def test_the_network_of_a_run_learns_from_teachers(finished, recordings, tmp_pat
     (tmp_path / "float.pt").write_bytes(b"")
     refused = compress("--teacher", str(tmp_path))
     assert (refused.returncode, "trained with hop = 32" in refused.stderr) == (2, True)
+
+
+def test_another_network_of_a_run_is_put_together_from_bricks(finished, tmp_path):
+    """Up to a proved firmware, whose graph has the operator, and a .tflite, which has whole filters."""
+    source, folder = finished[0], tmp_path / "lego"
+    found = json.loads((source / "search.json").read_text())
+
+    def compress(*more: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "harembed.cli", "compress", str(source), "--board", "host", "--out",
+                 str(folder), "--lego", "o=2,m=0.4", "--float-epochs", "4", *more]
+        return subprocess.run(words, capture_output=True, text=True)
+
+    other = next(c for c in found["candidates"] if c["id"] != found["chosen"])
+    refused = compress("--network", "none")
+    assert (refused.returncode, "0 networks" in refused.stderr, folder.exists()) == (2, True, False)
+    result = compress("--network", other["id"][:8])
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((folder / "report.json").read_text())
+    assert report["architecture"]["text"] == f"{other['text']} · Lego o=2,m=0.4"
+    assert report["parity"]["mismatches"] == 0
+    assert any(node["op"] == "lego_conv" for node in json.loads((folder / "graph.json").read_text())["nodes"])
+    model = tmp_path / "m.tflite"
+    export = [sys.executable, "-m", "harembed.cli", "export", str(folder), "--tflite", str(model)]
+    subprocess.run(export, check=True, stdout=subprocess.DEVNULL)
+    assert "lego_conv" not in {node.op for node in read_tflite(model.read_bytes()).nodes}
 
 
 def test_bench_validate_and_export_work_on_a_finished_run(finished, tmp_path):

@@ -46,8 +46,8 @@ def _budgets(epochs: int, minutes: tuple[float, float]) -> Mapping[str, Budget]:
 
 _PAIRED = tuple((f"o=2, m=0.5{ending}", _BASELINE) for ending in ("", f", {_LOCAL}"))
 _WORDS = ("Every network is trained by this project's recipe (AdamW under one cycle, label smoothing, sensors turned "
-          "at random), not by the paper's Adam. It prints neither kernels nor strides; ours are those that its memory "
-          "and FLOPs allow. Differences are to our own baseline.")
+          "at random), not by the paper's Adam. It prints neither kernels nor strides; ours are those that its "
+          "memory and FLOPs allow. Differences are to our own baseline.")
 _OTHER = "This is no table of a paper: the networks of Tang et al.'s table III on other data."
 
 LEGO_UCI_HAR = Table(
