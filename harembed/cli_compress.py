@@ -6,7 +6,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from harembed.cli_options import DeviceOption, LegoOption, ProcessesOption, RootOption, ToolchainOption
+from harembed.cli_options import (
+    DeviceOption,
+    LegoOption,
+    PretrainOption,
+    ProcessesOption,
+    RootOption,
+    ToolchainOption,
+)
 
 console = Console()
 
@@ -25,6 +32,7 @@ def compress(
                                                 "characters of its id in search.json. Default: the one that was "
                                                 "chosen.")] = None,
     lego: LegoOption = None,
+    pretrain: PretrainOption = None,
     teachers: Annotated[int | None, typer.Option(min=1, help="Train so many networks of the same architecture first; "
                                                              "the network learns their average opinion besides the "
                                                              "labels (distillation).")] = None,
@@ -56,7 +64,8 @@ def compress(
     from harembed import pipeline, sweep
 
     changes: dict[str, Any] = {
-        "network": network, "lego": lego, "teachers": teachers, "born_again": born_again, "soft_weight": soft_weight,
+        "network": network, "lego": lego, "pretrain": pretrain,
+        "teachers": teachers, "born_again": born_again, "soft_weight": soft_weight,
         "soft_temperature": soft_temperature, "local_loss": local_loss, "seed": seed, "board": board,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
         "processes": processes}

@@ -58,6 +58,9 @@ LegoOption = Annotated[str | None, typer.Option(metavar="o=4,m=0.25", help="Lego
                                                 "the first are put together from bricks of an o-th of the input "
                                                 "channels, m times as many as filters (Tang et al. 2020). Default: "
                                                 "none.")]
+PretrainOption = Annotated[str | None, typer.Option(metavar="DATASET", help="The network learns these recordings "
+                                                    "first, from the channels there that match its own by kind, axis "
+                                                    "and place. Default: none.")]
 DeviceOption = Annotated[str | None, typer.Option(help="Of all trainings: cpu, cuda, or auto, which is a GPU where "
                                                        "there is one. Default: auto.")]
 ExecutorOption = Annotated[str | None, typer.Option(help="What trains candidates, with the same result. local: "

@@ -14,6 +14,7 @@ from harembed.cli_options import (
     LegoOption,
     OptimizeOption,
     OutOption,
+    PretrainOption,
     ProcessesOption,
     RootOption,
     ToolchainOption,
@@ -78,6 +79,7 @@ def search(
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
     lego: LegoOption = None,
+    pretrain: PretrainOption = None,
     teachers: Annotated[int | None, typer.Option(help="Networks of the same architecture that are trained first; the "
                                                       "final one learns their average opinion besides the labels "
                                                       "(distillation). Default: none.")] = None,
@@ -110,7 +112,8 @@ def search(
         "strategy": strategy, "backbone": backbone, "train_epochs": train_epochs, "search_epochs": search_epochs,
         "search_windows": search_windows, "space": space, "filters": filters, "episodes": episodes, "price": price,
         "predictor": predictor, "predict_at": predict_at,
-        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "lego": lego, "teachers": teachers,
+        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "lego": lego, "pretrain": pretrain,
+        "teachers": teachers,
         "calibrate": calibrate,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
         "device": device, "executor": executor, "address": address, "processes": processes,

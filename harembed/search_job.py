@@ -109,6 +109,10 @@ class SearchJob(Job):
             from harembed.search.ray_executor import check_ray  # imports PyTorch
 
             check_ray(self.settings.address)
+        if self.settings.pretrain is not None and not self.run.has("float.pt"):
+            from harembed.pretraining import recordings_to_learn  # imports PyTorch
+
+            recordings_to_learn(self)
         s = self.settings
         if s.backbone is not None and s.strategy not in OF_PUBLISHED:
             raise RunError(f"--backbone is a share of a published network, and strategy {s.strategy} has none.",

@@ -12,7 +12,7 @@ from harembed.errors import RunError, SearchError, unknown_name
 from harembed.lego import Lego
 
 # Settings of RunSettings that say what the last training has besides the labels.
-ADDED_TO_TRAINING = ("teachers", "born_again", "teacher", "soft_weight", "soft_temperature", "local_loss")
+ADDED_TO_TRAINING = ("teachers", "born_again", "teacher", "soft_weight", "soft_temperature", "local_loss", "pretrain")
 
 
 class RunSettings(BaseModel):
@@ -106,6 +106,7 @@ class RunSettings(BaseModel):
     local_loss: bool | None = Field(None, description="every convolution learns from a loss of its own; default: no")
     lego: str | None = Field(None, description="o=4,m=0.25: fragments and share of bricks of Lego filters; default: "
                                                "none")
+    pretrain: str | None = Field(None, description="a dataset that the network learns first; default: none")
     network: str | None = Field(None, description="that `compress` was given; default: a search chooses one")
     # Of strategy dqn.
     space: Literal["general", "feedforward"] | None = Field(None, description="default: general")

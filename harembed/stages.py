@@ -24,6 +24,7 @@ from harembed.lego import Lego
 from harembed.models import build_model
 from harembed.new_people import FILE as NEW_PEOPLE
 from harembed.new_people import score_new_people, shares_people
+from harembed.pretraining import pretrained, pretraining_facts, start_from
 from harembed.progress import Tick
 from harembed.search import STRATEGIES, search
 from harembed.search.candidate import Candidate, derived_seed, not_dominated, pareto
@@ -247,10 +248,12 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     sensors = _sensors(job, arch)
     teacher = teacher_of(job, arch, x, y, sensors, tick)
     seed = derived_seed(job.settings.seed, "final")
+    start = pretrained(job, arch, recipe, tick)
     torch.manual_seed(seed)
     model = build_model(arch)
+    start_from(model, start)
     local = _local_losses(job, model, x, sensors)
-    with twins_trained(job, arch, recipe, teacher):
+    with twins_trained(job, arch, recipe, teacher, start):
         history = train(model, x, y, recipe, seed, sensors=sensors, teacher=teacher, local=local,
                         progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})
@@ -321,6 +324,7 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     job.run.write_json("training.json", {
         "device": device_of(job.settings.device).type,
         "recipe": first["recipe"], "fine_tuning": recipe.to_dict(), "teachers": teacher and teacher.to_dict(),
+        "pretrained": pretraining_facts(job),
         "curves": [
             {"caption": "Training of the chosen network from random weights, all training subjects.",
              "ylabel": "loss", "series": {"float": first["loss"]}},

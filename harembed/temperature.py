@@ -5,17 +5,19 @@ recipe, is trained without a third of them, beside it in another process; its sc
 third of few people says little: then there are more twins, each without others. No test person is seen.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from harembed.data.recording import Windows, vectors
 from harembed.data.split import subject_folds
 from harembed.models import build_model
+from harembed.pretraining import start_from
 from harembed.search.candidate import derived_seed
 from harembed.search.executor import workers
 from harembed.search.score import Fold, make_folds
@@ -37,7 +39,8 @@ PEOPLE = 6
 
 
 @contextmanager
-def twins_trained(job: SearchJob, arch: Network, recipe: Recipe, teacher: Teacher | None) -> Iterator[None]:
+def twins_trained(job: SearchJob, arch: Network, recipe: Recipe, teacher: Teacher | None,
+                  start: Mapping[str, Tensor] | None) -> Iterator[None]:
     """While the body trains the network, train its twins; on leaving write temperature.json.
 
     With one process, or where a GPU would be shared, they are trained on leaving. A run that is not to be calibrated
@@ -54,7 +57,8 @@ def twins_trained(job: SearchJob, arch: Network, recipe: Recipe, teacher: Teache
     alone = processes == 1 or device_of(job.settings.device).type != "cpu"
     lesson = (windows, thirds, seed, vectors(job.dataset.info.channels), job.settings.device)
     with workers(1 if alone else 2, make_folds, lesson, held_out_logits) as run:
-        logits = run([(number, arch, recipe, derived_seed(seed, number), teacher, bool(job.settings.local_loss))
+        local = bool(job.settings.local_loss)
+        logits = run([(number, arch, recipe, derived_seed(seed, number), teacher, local, start)
                       for number in range(len(held))])
         yield
         everybody = Windows.concatenate(held)
@@ -68,13 +72,14 @@ def enough(parts: Sequence[Windows]) -> list[Windows]:
 
 
 def held_out_logits(folds: Sequence[Fold], number: int, arch: Network, recipe: Recipe, seed: int,
-                    teacher: Teacher | None, local_loss: bool) -> np.ndarray:
+                    teacher: Teacher | None, local_loss: bool, start: Mapping[str, Tensor] | None) -> np.ndarray:
     """Scores [N, classes] of the people whom a fold holds out, by a network that learned from the others."""
     fold = folds[number]
     sensors = fold.sensors.using(arch.channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(arch)
+        start_from(model, start)
         local = LocalLosses(model, sensors.select(fold.x[:1]), arch.classes) if local_loss else None
     train(model, fold.x, fold.y, recipe, seed, sensors=sensors, teacher=teacher, local=local)
     return predict(model, sensors.select(fold.x_val))

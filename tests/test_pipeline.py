@@ -187,11 +187,14 @@ def test_another_network_of_a_run_is_put_together_from_bricks(finished, tmp_path
         return subprocess.run(words, capture_output=True, text=True)
 
     other = next(c for c in found["candidates"] if c["id"] != found["chosen"])
+    before = json.loads((source / "report.json").read_text())["settings"]["dataset"]
     refused = compress("--network", "none")
     assert (refused.returncode, "0 networks" in refused.stderr, folder.exists()) == (2, True, False)
-    result = compress("--network", other["id"][:8])
+    result = compress("--network", other["id"][:8], "--pretrain", before)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((folder / "report.json").read_text())
+    assert report["training"]["pretrained"]["people"] > 1
+    assert "Before both trainings the network learned" in (folder / "report.html").read_text()
     assert report["architecture"]["text"] == f"{other['text']} · Lego o=2,m=0.4"
     assert report["parity"]["mismatches"] == 0
     assert any(node["op"] == "lego_conv" for node in json.loads((folder / "graph.json").read_text())["nodes"])

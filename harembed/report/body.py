@@ -7,20 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon
 
+from harembed.data.places import SPOTS
 from harembed.report.charts import BLUE, GREY, Figure, svg
-
-# Where places are on a person who faces the reader: right is on the left of the picture. Heights run from the feet
-# (0) to the crown (8). A place whose side the data do not name (a wrist, a pocket) is drawn on the person's right.
-SPOTS: dict[str, tuple[float, float]] = {
-    "torso": (0.0, 5.5), "chest": (0.0, 5.7), "trunk": (0.0, 5.0), "waist": (0.0, 4.25),
-    "right arm": (-1.17, 4.95), "left arm": (1.17, 4.95), "wrist": (-1.38, 4.0), "hand": (-1.43, 3.72),
-    "right leg": (-0.47, 2.15), "left leg": (0.47, 2.15), "thigh": (-0.42, 3.0), "pocket": (-0.5, 3.55),
-    "ankle": (-0.5, 0.6),
-    # As OPPORTUNITY abbreviates them.
-    "BACK": (0.0, 5.9), "IMU BACK": (0.0, 5.4), "HIP": (0.35, 4.2), "RUA^": (-0.92, 5.9), "LUA^": (0.92, 5.9),
-    "IMU RUA": (-1.0, 5.6), "IMU LUA": (1.0, 5.6), "RUA_": (-1.08, 5.3), "LUA_": (1.08, 5.3),
-    "IMU RLA": (-1.25, 4.6), "IMU LLA": (1.25, 4.6), "RWR": (-1.38, 4.0), "LWR": (1.38, 4.0), "RH": (-1.43, 3.7),
-    "LH": (1.43, 3.7), "RKN^": (-0.45, 2.5), "RKN_": (-0.48, 1.8), "R-SHOE": (-0.58, 0.3), "L-SHOE": (0.58, 0.3)}
 
 _SKIN = "#e4e7ec"
 _SQUARE, _ROW, _TITLE, _GAP = 0.34, 0.42, 0.46, 0.3  # of a card
