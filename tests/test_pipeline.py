@@ -194,7 +194,9 @@ def test_another_network_of_a_run_is_put_together_from_bricks(finished, tmp_path
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((folder / "report.json").read_text())
     assert report["training"]["pretrained"]["people"] > 1
-    assert "Before both trainings the network learned" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "Before both trainings the network learned" in page
+    assert "The one that was taken then got Lego filters, o=2,m=0.4" in page
     assert report["architecture"]["text"] == f"{other['text']} · Lego o=2,m=0.4"
     assert report["parity"]["mismatches"] == 0
     assert any(node["op"] == "lego_conv" for node in json.loads((folder / "graph.json").read_text())["nodes"])
