@@ -8,7 +8,7 @@ and without vectors (suffix `_dsp` there); those for plain C are never larger.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from harembed.errors import GraphError
 from harembed.ir.graph import IntGraph, Kind, Node
 from harembed.ir.ops import OPS
+from harembed.ir.ops.lego import filters_of
 from harembed.ir.ops.lstm import CELL_STATE, GATES, OUTPUT_STATE
 
 LARGEST_UINT16 = 65535  # lengths that CMSIS-NN takes as uint16_t
@@ -81,6 +82,14 @@ def _conv(graph: IntGraph, node: Node, p: Any) -> CmsisNnForm | Refusal:
     columns = p.filter_h * p.filter_w * p.input_c
     return CmsisNnForm("arm_convolve_wrapper_s8", p, _channels(p),
                        scratch_bytes=0 if pointwise else 2 * 2 * -(-columns // 4) * 4)
+
+
+def _lego(graph: IntGraph, node: Node, p: Any) -> CmsisNnForm | Refusal:
+    """The convolution by whole filters, which CMSIS-NN has."""
+    form = _conv(graph, node, p.conv)
+    bricks, indices = (graph[t].data for t in node.inputs[1:3])
+    assert isinstance(form, CmsisNnForm) and bricks is not None and indices is not None
+    return replace(form, tables={**form.tables, "filters": filters_of(bricks, indices)}, folded=(1, 2))
 
 
 def _depthwise(graph: IntGraph, node: Node, p: Any) -> CmsisNnForm | Refusal:
@@ -194,6 +203,7 @@ def _int32(values: np.ndarray) -> np.ndarray:
 Prepare = Callable[[IntGraph, Node, Any], CmsisNnForm | Refusal]
 FORMS: dict[str, Prepare] = {
     "conv_2d": _conv,
+    "lego_conv": _lego,
     "depthwise_conv_2d": _depthwise,
     "fully_connected": _fully_connected,
     "average_pool_2d": _average_pool,
