@@ -6,11 +6,13 @@ import pytest
 
 from harembed.cost.dims import dims_of
 from harembed.cost.macs import parameters, total_macs
-from harembed.errors import SearchError
+from harembed.errors import RunError, SearchError
 from harembed.lego import Lego
 from harembed.models import build_model
+from harembed.models.widths import widths, with_widths
 from harembed.published import published
-from harembed.space import Network, temporal_length, with_lego
+from harembed.settings import load_settings
+from harembed.space import FlatTail, Network, temporal_length, with_lego
 
 DATASETS = {"motionsense": (128, 12, 6), "uci-har": (128, 9, 6), "skoda": (196, 30, 10)}  # window, sensors, classes
 # What the tables count besides: LSTM's second bias (4 * 128), batch norm (4 * 2 * 64), a gain, a softmax's bias.
@@ -60,6 +62,19 @@ def test_flat_is_about_of_the_size_in_table_iii(lego: str | None, mebibytes: flo
     dims = dims_of(with_lego(arch, Lego.parse(lego)) if lego else arch)
     assert parameters(dims) * 4 / 2**20 - mebibytes == pytest.approx(0.09, abs=0.005)
     assert total_macs(dims) / 1e6 == pytest.approx(mmacs, rel=0.025)
+
+
+def test_flat_with_a_quarter_of_its_filters() -> None:
+    whole = published("flat", 128, 9, 6)
+    small = with_widths(whole, [w // 4 for w in widths(whole)])
+    assert [c.filters for c in small.convs] == [32, 64, 96]
+    assert (small.tail, small.convs[0].stride) == (FlatTail(), 4)
+
+
+def test_flat_is_for_no_search() -> None:
+    with pytest.raises(RunError, match="--strategy published"):
+        load_settings(None, {"tail": "flat"})
+    assert load_settings(None, {"tail": "flat", "strategy": "published"}).tail == "flat"
 
 
 def test_tinyhar_takes_every_second_sample_twice() -> None:

@@ -21,6 +21,8 @@ def with_widths(arch: Architecture, values: Sequence[Number]) -> Architecture:
     They may be 0-d tensors: then it is a network for cost formulas alone, which carry gradients to them.
     """
     convs = tuple(replace(c, filters=v) for c, v in zip(arch.convs, values, strict=False))
+    if isinstance(arch.tail, FlatTail):
+        return replace(arch, convs=convs)
     width, *behind = values[len(convs):]
     if isinstance(arch.tail, ConvTail):
         after = tuple(replace(c, filters=v) for c, v in zip(arch.tail.convs, behind, strict=True))
