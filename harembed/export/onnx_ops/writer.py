@@ -97,7 +97,7 @@ class OnnxWriter:
         right = -np.atleast_1d(params.shift).astype(np.int64)
         offset = np.where(right > 0, 0.5 ** (right + 1), 0.0) * self.graph[node.outputs[0]].scale
         step = self.constant(offset.astype(np.float32).reshape(-1, *(1,) * channel_axes_behind), "half_bit")
-        if getattr(node.attrs, "activation", "none") == "none":
+        if getattr(node.attrs, "activation", "none") in ("none", "relu_n1_to_1"):
             step = self.op("Mul", self.op("Sign", value), step)
         return self.op("Add", value, step)  # a relu makes 0 of what is negative
 
@@ -107,6 +107,8 @@ class OnnxWriter:
             return self.op("Relu", value)
         if kind == "relu6":
             return self.op("Clip", value, self.constant(np.float32(0)), self.constant(np.float32(6)))
+        if kind == "relu_n1_to_1":
+            return self.op("Clip", value, self.constant(np.float32(-1)), self.constant(np.float32(1)))
         return value
 
     @contextmanager

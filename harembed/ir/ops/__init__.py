@@ -21,10 +21,12 @@ from harembed.ir.ops.rescale import Quantize, Relu, Relu6
 from harembed.ir.ops.slice import StridedSlice
 from harembed.ir.ops.softmax import Softmax
 from harembed.ir.ops.sum import Sum
+from harembed.ir.ops.xnor import XnorConv
 
 OPS: dict[str, Op] = {
     "conv_2d": Conv2D(),
     "lego_conv": LegoConv(),
+    "xnor_conv": XnorConv(),
     "depthwise_conv_2d": DepthwiseConv2D(),
     "fully_connected": FullyConnected(),
     "average_pool_2d": AveragePool2D(),

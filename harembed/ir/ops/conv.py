@@ -21,7 +21,7 @@ class Conv2DAttrs:
     stride: tuple[int, int] = (1, 1)  # height, width
     dilation: tuple[int, int] = (1, 1)
     padding: str = "valid"  # "same" or "valid", TFLite's meaning
-    activation: str = "none"  # "none", "relu", "relu6"
+    activation: str = "none"  # "none", "relu", "relu6", "relu_n1_to_1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,9 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
         return max(low, quantise(0.0)), high
     if activation == "relu6":
         return max(low, quantise(0.0)), min(high, quantise(6.0))
-    raise GraphError(f"Fused activation {activation!r} is not supported.", "Use none, relu or relu6.")
+    if activation == "relu_n1_to_1":
+        return max(low, quantise(-1.0)), min(high, quantise(1.0))
+    raise GraphError(f"Fused activation {activation!r} is not supported.", "Use none, relu, relu6 or relu_n1_to_1.")
 
 
 def channel_multipliers(input_scale: float, filter_scales: Sequence[float], output_scale: float,

@@ -98,10 +98,11 @@ class Channels:
     fine: np.ndarray | None = None
 
 
-def reach(weights: np.ndarray, bias: np.ndarray, zero_point: int) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest sum of each output channel over all int8 inputs, taps outside counting as 0; int64 [O]."""
+def reach(weights: np.ndarray, bias: np.ndarray, zero_point: int,
+          inputs: tuple[int, int] = (-128, 127)) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest sum of each output channel over all inputs, taps outside counting as 0; int64 [O]."""
     w = weights.astype(np.int64)
-    low, high = -128 - zero_point, 127 - zero_point
+    low, high = inputs[0] - zero_point, inputs[1] - zero_point
     positive, negative = np.maximum(w, 0).sum(axis=1), np.minimum(w, 0).sum(axis=1)
     return bias + positive * low + negative * high, bias + positive * high + negative * low
 
@@ -135,7 +136,7 @@ class _Layer:
 
 def requantize_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero_point: int, multiplier: np.ndarray,
                         shift: np.ndarray, output_zero_point: int, act_min: int, act_max: int,
-                        shift_weights: bool) -> Channels:
+                        shift_weights: bool, inputs: tuple[int, int] = (-128, 127)) -> Channels:
     """Choose the quickest form that is equal to the definition for every reachable sum.
 
     Parameters
@@ -144,8 +145,9 @@ def requantize_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero
     bias : [O] int32
     multiplier, shift : [O] int32    Q0.31; a positive shift is to the left
     shift_weights : bool             fold the shift of the sums into the weights where those then fit int16
+    inputs : the least and the largest
     """
-    layer = _layer(weights, bias, input_zero_point, multiplier, shift, output_zero_point, act_min, act_max)
+    layer = _layer(weights, bias, input_zero_point, multiplier, shift, output_zero_point, act_min, act_max, inputs)
     found = _one_right_shift(layer, shift_weights)
     if shift_weights and (found is None or not found.requantize.shifted):
         room = 31 - int(layer.largest[~layer.settled].max(initial=1)).bit_length()
@@ -182,6 +184,18 @@ def joined_channels(weights: np.ndarray, bias: np.ndarray | None, input_zero_poi
     return None if found is None else replace(found, requantize=replace(found.requantize, shifted=1))
 
 
+def sign_channels(weights: np.ndarray, bias: np.ndarray | None, multiplier: np.ndarray, shift: np.ndarray,
+                  output_zero_point: int, act_min: int, act_max: int) -> Channels:
+    """The same for sums of signs by signs; sums come shifted, by one shift for all channels where that can be."""
+    scales = (weights, bias, 0, multiplier, shift, output_zero_point, act_min, act_max)
+    layer = _layer(*scales, (-1, 1))
+    room = 31 - int(layer.largest[~layer.settled].max(initial=1) + 1).bit_length()
+    for alike in (True, False):
+        if (found := _fitted(layer, min(WEIGHT_SHIFT, room), True, alike)) is not None:
+            return found
+    return requantize_channels(*scales, shift_weights=True, inputs=(-1, 1))
+
+
 def are_alike(channels: Channels) -> bool:
     """Whether start and multiplier are all that channels differ in."""
     r = channels.requantize
@@ -190,10 +204,11 @@ def are_alike(channels: Channels) -> bool:
 
 
 def _layer(weights: np.ndarray, bias: np.ndarray | None, input_zero_point: int, multiplier: np.ndarray,
-           shift: np.ndarray, zero_point: int, act_min: int, act_max: int) -> _Layer:
+           shift: np.ndarray, zero_point: int, act_min: int, act_max: int,
+           inputs: tuple[int, int] = (-128, 127)) -> _Layer:
     w = weights.astype(np.int64)
     start = np.zeros(len(w), np.int64) if bias is None else bias.astype(np.int64)
-    low, high = reach(w, start, input_zero_point)
+    low, high = reach(w, start, input_zero_point, inputs)
     settled, result = _settled(low, high, multiplier, shift, zero_point, act_min, act_max)
     w[settled], start[settled] = 0, 0
     return _Layer(w, start - input_zero_point * w.sum(axis=1), low, high, np.where(settled, 0, multiplier),
