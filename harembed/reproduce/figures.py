@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from harembed.cost.dims import dims_of
+from harembed.cost.macs import parameters, total_macs
 from harembed.new_people import FILE as NEW_PEOPLE
 from harembed.report.facts import sensors, sensors_in_words
 from harembed.rundir import RunDir
+from harembed.space import network_from_dict
 
 _INT8, _FLOAT, _REPORT = "scores.json", "float.json", "report.json"
 
@@ -20,10 +23,14 @@ def figures(run: RunDir, by_subject: bool) -> dict[str, Any]:
     test = run.read_json(_INT8 if run.has(_INT8) else _FLOAT)["test"]
     chosen = next(c for c in search["candidates"] if c["id"] == search["chosen"])
     architecture = search["architecture"]
+    # Its costs are not those of the candidate, which has whole filters where the network may have Lego filters.
+    network = network_from_dict(architecture)
+    dims = dims_of(network)
     scored = test["float"]
     found = {
-        "network": chosen["text"], "filters": [c["filters"] for c in architecture.get("convs", [])],
-        "channels": len(architecture["channels"]), "parameters": chosen["parameters"], "macs": chosen["macs"],
+        "network": network.describe(), "filters": [c["filters"] for c in architecture.get("convs", [])],
+        "channels": len(architecture["channels"]), "parameters": int(parameters(dims)),
+        "macs": int(total_macs(dims)),
         **{key: scored[key] for key in ("macro_f1", "weighted_f1", "accuracy")},
         # One short training says little; finals are several long ones, on every fold.
         "validation_f1": chosen["macro_f1"] if chosen["trainings"] > 1 else None,
