@@ -129,11 +129,12 @@ def test_a_signal_ends_the_run_with_its_code_and_no_partial_file(tmp_path, sent,
                                stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True,
                                # A shell that runs the tests in the background has them ignore Ctrl-C.
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-    deadline = time.monotonic() + 60
-    while not (out / "data.json").exists() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 300
+    while not (out / "data.json").exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.1)
+    assert (out / "data.json").exists(), "the search did not come that far"
     process.send_signal(sent)
-    _, text = process.communicate(timeout=60)
+    _, text = process.communicate(timeout=300)
     assert process.returncode == code, text
     assert "Traceback" not in text
     assert "goes on where it stopped" in text

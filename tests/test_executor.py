@@ -5,6 +5,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ from test_search_strategies import SMALL
 from harembed.errors import RunError, SearchError
 from harembed.search import random_search, ray_executor
 from harembed.search.contest import open_contest
-from harembed.search.executor import RETRIES, workers
+from harembed.search.executor import RETRIES, signals_wait, workers
 from harembed.search.ray_executor import check_ray, installed
 from harembed.search.score import make_folds, train_and_score
 from harembed.search.settings import SearchSettings
@@ -45,6 +46,19 @@ def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole")
     search(path, SMALL, strategy="random")
     return (path / "ledger.jsonl").read_bytes()
+
+
+def test_a_signal_waits_until_processes_are_started_whichever_thread_takes_it():
+    over = threading.Event()
+    threading.Thread(target=over.wait, daemon=True).start()  # takes what the main thread blocks, as PyTorch's do
+    went_on = False
+    with pytest.raises(KeyboardInterrupt):
+        with signals_wait():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            went_on = True
+    over.set()
+    assert went_on and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,7 @@ class _Processes:
         # Here and now: the pool would do it in a thread of its own, and PyTorch would move tensors into shared memory
         # while their owner computes with them.
         parcels = [pickle.dumps(task, pickle.HIGHEST_PROTOCOL) for task in tasks]
-        with _signals_wait():  # the pool starts its processes when it is given work
+        with signals_wait():  # the pool starts its processes when it is given work
             futures = [self._pool.submit(_run, parcel) for parcel in parcels]
         return self._in_order(parcels, futures)
 
@@ -125,27 +125,37 @@ class _Processes:
         """Start processes again, for all that had not finished."""
         self._pool.shutdown()
         self._pool = self._start()
-        with _signals_wait():
+        with signals_wait():
             for number, future in enumerate(futures):
                 if future.cancelled() or isinstance(future.exception(), BrokenProcessPool):
                     futures[number] = self._pool.submit(_run, tasks[number])
 
     def _start(self) -> ProcessPoolExecutor:
-        with _signals_wait():
+        with signals_wait():
             return ProcessPoolExecutor(self._count, self._context, _start, (self._given, self._end))
 
 
 @contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Ctrl-C and SIGTERM come after this: a process that is half started would complain, and nobody could end it."""
-    if not hasattr(signal, "pthread_sigmask"):
+def signals_wait() -> Iterator[None]:
+    """Ctrl-C and SIGTERM come after this: a process that is half started would complain, and nobody could end it.
+
+    The mask is for the processes, which inherit it. It does not protect this one: any thread of PyTorch's takes a
+    signal that the main thread blocks, and Python then interrupts the main thread. So that only notes it, too.
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
         return
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda sent, _: came.append(sent)) for number in _SIGNALS}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _start(given: Path, end: Connection) -> None:
@@ -153,7 +163,7 @@ def _start(given: Path, end: Connection) -> None:
     global _state, _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # inherited from _signals_wait()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # inherited from signals_wait()
     threading.Thread(target=_end_with, args=(end,), daemon=True).start()
     torch.set_num_threads(1)
     setup, arguments, _work = pickle.loads(given.read_bytes())
