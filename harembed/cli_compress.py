@@ -13,6 +13,7 @@ from harembed.cli_options import (
     ProcessesOption,
     RootOption,
     ToolchainOption,
+    XnorOption,
 )
 
 console = Console()
@@ -21,6 +22,7 @@ EPILOG = ("Examples:  harembed compress runs/uci --teachers 4\n\n"
           "harembed compress runs/uci --teacher runs/large --teacher runs/larger --out runs/uci-taught\n\n"
           "harembed compress runs/uci --teachers 5 --born-again --soft-weight 0.5 --soft-temperature 1\n\n"
           "harembed compress runs/uci --lego o=4,m=0.25 --local-loss\n\n"
+          "harembed compress runs/uci --xnor --teachers 5 --born-again\n\n"
           "harembed compress runs/uci --seeds 0,1,2,3,4    (the same training five times: how far to trust one)")
 
 
@@ -32,6 +34,7 @@ def compress(
                                                 "characters of its id in search.json. Default: the one that was "
                                                 "chosen.")] = None,
     lego: LegoOption = None,
+    xnor: XnorOption = None,
     pretrain: PretrainOption = None,
     teachers: Annotated[int | None, typer.Option(min=1, help="Train so many networks of the same architecture first; "
                                                              "the network learns their average opinion besides the "
@@ -64,7 +67,7 @@ def compress(
     from harembed import pipeline, sweep
 
     changes: dict[str, Any] = {
-        "network": network, "lego": lego, "pretrain": pretrain,
+        "network": network, "lego": lego, "xnor": xnor, "pretrain": pretrain,
         "teachers": teachers, "born_again": born_again, "soft_weight": soft_weight,
         "soft_temperature": soft_temperature, "local_loss": local_loss, "seed": seed, "board": board,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,

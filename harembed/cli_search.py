@@ -18,6 +18,7 @@ from harembed.cli_options import (
     ProcessesOption,
     RootOption,
     ToolchainOption,
+    XnorOption,
     TrainEpochsOption,
 )
 
@@ -79,6 +80,7 @@ def search(
     float_epochs: Annotated[int | None, typer.Option(help="Epochs of the final float training.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Epochs of quantisation-aware training.")] = None,
     lego: LegoOption = None,
+    xnor: XnorOption = None,
     pretrain: PretrainOption = None,
     teachers: Annotated[int | None, typer.Option(help="Networks of the same architecture that are trained first; the "
                                                       "final one learns their average opinion besides the labels "
@@ -112,7 +114,7 @@ def search(
         "strategy": strategy, "backbone": backbone, "train_epochs": train_epochs, "search_epochs": search_epochs,
         "search_windows": search_windows, "space": space, "filters": filters, "episodes": episodes, "price": price,
         "predictor": predictor, "predict_at": predict_at,
-        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "lego": lego, "pretrain": pretrain,
+        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "lego": lego, "xnor": xnor, "pretrain": pretrain,
         "teachers": teachers,
         "calibrate": calibrate,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,

@@ -21,7 +21,6 @@ from harembed.harness.validate import ParityReport
 from harembed.ir.graph import IntGraph
 from harembed.ir.ops.base import Goal
 from harembed.job import Job
-from harembed.lego import Lego
 from harembed.progress import Tick, skipped, stage
 from harembed.report.facts import collect
 from harembed.report.html import render
@@ -30,7 +29,7 @@ from harembed.report.terminal import summary
 from harembed.rundir import RunDir, dump_json, write_atomic
 from harembed.search_job import SearchJob
 from harembed.settings import ADDED_TO_TRAINING, CompileSettings, RunSettings, load_settings, stored_settings
-from harembed.space import Network, network_from_dict, with_lego
+from harembed.space import Network, network_from_dict
 
 
 @dataclass(frozen=True)
@@ -123,6 +122,8 @@ def _candidate(source: Path, found: dict[str, Any], begin: str) -> str:
 
 def _architecture(source: Path, found: dict[str, Any], settings: RunSettings) -> Network:
     """Of the network that a run is to train."""
+    from harembed.stages import smaller
+
     if settings.network == found["chosen"]:
         arch = network_from_dict(found["architecture"])
     else:
@@ -132,7 +133,7 @@ def _architecture(source: Path, found: dict[str, Any], settings: RunSettings) ->
         if known is None:
             raise RunError(f"{source}/ledger.jsonl has no network {settings.network}.", "Name a complete search.")
         arch = known.architecture
-    return arch if settings.lego is None else with_lego(arch, Lego.parse(settings.lego))
+    return smaller(arch, settings)
 
 
 def compress(source: Path, settings: RunSettings, teachers: Sequence[Path], folder: Path, data_root: Path | None,

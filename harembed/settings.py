@@ -86,6 +86,12 @@ class RunSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _of_lego(self) -> "RunSettings":
+        if self.lego and self.xnor:
+            raise ValueError("--lego and --xnor say how the same convolutions are made: take one of them")
+        return self
+
+    @model_validator(mode="after")
     def _of_published(self) -> "RunSettings":
         if self.graph is not None and self.strategy != "published":
             raise ValueError(f"graph names a network of strategy published, not of {self.strategy}")
@@ -106,6 +112,7 @@ class RunSettings(BaseModel):
     local_loss: bool | None = Field(None, description="every convolution learns from a loss of its own; default: no")
     lego: str | None = Field(None, description="o=4,m=0.25: fragments and share of bricks of Lego filters; default: "
                                                "none")
+    xnor: bool | None = Field(None, description="convolutions of signs by signs, all but the first; default: no")
     pretrain: str | None = Field(None, description="a dataset that the network learns first; default: none")
     network: str | None = Field(None, description="that `compress` was given; default: a search chooses one")
     # Of strategy dqn.

@@ -103,6 +103,7 @@ class Architecture:
     tail: Tail
     classes: int
     lego: Lego | None = None  # of all convolutions but the first
+    xnor: bool = False  # all convolutions but the first are of signs by signs
 
     @property
     def rows(self) -> int:
@@ -110,8 +111,9 @@ class Architecture:
         return len(self.channels)
 
     def to_dict(self) -> dict[str, Any]:
-        """Only networks with Lego filters say so, so that files and ids of those without stay as they are."""
-        return {k: v for k, v in asdict(self).items() if k != "lego" or v is not None}
+        """Only networks with Lego filters or signs say so, so that files and ids of those without stay as they
+        are."""
+        return {k: v for k, v in asdict(self).items() if k not in ("lego", "xnor") or v}
 
     @staticmethod
     def from_dict(d: dict[str, Any]) -> "Architecture":
@@ -120,12 +122,13 @@ class Architecture:
             window=d["window"], channels=tuple(d["channels"]), padding=d["padding"],
             convs=tuple(TemporalConv(**c) for c in d["convs"]), tail=_tail_from_dict(d["tail"]),
             classes=d["classes"], lego=Lego(**d["lego"]) if d.get("lego") else None,
+            xnor=d.get("xnor", False),
         )
 
     def describe(self) -> str:
         """One line for tables: '6ch · 5/2x4 3/1x8 · conv 24+3x24'."""
-        lego = f" · Lego {self.lego.text}" if self.lego else ""
-        return f"{len(self.channels)}ch · {self.padding} · {_describe(self.convs)} · {self.tail.describe()}{lego}"
+        form = f" · Lego {self.lego.text}" if self.lego else " · XNOR" if self.xnor else ""
+        return f"{len(self.channels)}ch · {self.padding} · {_describe(self.convs)} · {self.tail.describe()}{form}"
 
 
 SensorUse = Literal["mixed", "shared"]
@@ -208,17 +211,54 @@ def with_lego(arch: Network, lego: Lego) -> Architecture:
     ------
     SearchError    no convolution can have them
     """
-    if isinstance(arch, GraphArchitecture):
-        raise SearchError("Lego filters are for chains of convolutions, and this network has branches.",
-                          "Take one of another strategy than dqn.")
-    widths = [1, *(c.filters for c in arch.convs)]
-    if isinstance(arch.tail, ConvTail):
-        widths += [arch.tail.fusion, *(c.filters for c in arch.tail.convs)]
+    chain = _chain_of(arch, "Lego filters are")
+    widths = _widths(chain)
     if not any(lego.parts(*pair) for pair in pairwise(widths)):
         raise SearchError(f"No convolution of this network can be put together from bricks with {lego.text}: behind "
                           f"each other they have {', '.join(map(str, widths[1:]))} filters.",
                           "The channels in front of a convolution must have a divisor up to o.")
-    return replace(arch, lego=lego)
+    return replace(chain, lego=lego)
+
+
+def with_xnor(arch: Network) -> Architecture:
+    """The same network with convolutions of signs by signs (Rastegari et al., XNOR-Net): all but the first, whose
+    input is a sensor's signal. Its last layer stays dense, too.
+
+    Raises
+    ------
+    SearchError    it has no such convolution
+    """
+    chain = _chain_of(arch, "Signs are")
+    if not any(is_xnor(replace(chain, xnor=True), inputs) for inputs in _widths(chain)[:-1]):
+        raise SearchError("This network has no convolution behind its first one, and that stays int8.",
+                          "Take one with more convolutions.")
+    return replace(chain, xnor=True)
+
+
+def is_xnor(arch: Network, inputs: int) -> bool:
+    """Whether a convolution of so many input channels is of signs."""
+    return isinstance(arch, Architecture) and arch.xnor and inputs > 1
+
+
+def lego_parts(arch: Network, inputs: int, filters: int) -> tuple[int, int] | None:
+    """(fragments, bricks) of a convolution; None if it is dense."""
+    lego = arch.lego if isinstance(arch, Architecture) else None
+    return lego.parts(inputs, filters) if lego else None
+
+
+def _chain_of(arch: Network, what: str) -> Architecture:
+    if isinstance(arch, GraphArchitecture):
+        raise SearchError(f"{what} for chains of convolutions, and this network has branches.",
+                          "Take one of another strategy than dqn.")
+    return arch
+
+
+def _widths(arch: Architecture) -> list[int]:
+    """Channels in front of the first convolution and behind each."""
+    widths = [1, *(c.filters for c in arch.convs)]
+    if isinstance(arch.tail, ConvTail):
+        widths += [arch.tail.fusion, *(c.filters for c in arch.tail.convs)]
+    return widths
 
 
 def network_from_dict(d: dict[str, Any]) -> Network:

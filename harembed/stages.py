@@ -33,7 +33,8 @@ from harembed.search.latency import LatencyPredictor
 from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings, desk
 from harembed.search_job import SearchJob
-from harembed.space import Network, with_lego
+from harembed.settings import RunSettings
+from harembed.space import Network, with_lego, with_xnor
 from harembed.teachers import teacher_of, teacher_scores
 from harembed.temperature import FILE as TEMPERATURE
 from harembed.temperature import before_and_after, twins_trained
@@ -109,14 +110,25 @@ def search_network(job: SearchJob, tick: Tick) -> str:
 
 
 def _as_asked(job: SearchJob, arch: Network) -> Network:
-    """With Lego filters, if the run has them and the network can; a search of hours does not end with an error."""
-    if job.settings.lego is None:
-        return arch
+    """With Lego filters or signs, if the run has them and the network can; a search of hours does not end with an
+    error."""
     try:
-        return with_lego(arch, Lego.parse(job.settings.lego))
+        return smaller(arch, job.settings)
     except SearchError as e:
-        job.console.print(f"[yellow]The network stays dense. {escape(e.message)}[/yellow]", highlight=False)
+        job.console.print(f"[yellow]The network stays as it is. {escape(e.message)}[/yellow]", highlight=False)
         return arch
+
+
+def smaller(arch: Network, settings: RunSettings) -> Network:
+    """The network with what a run is to make its convolutions of.
+
+    Raises
+    ------
+    SearchError    it has none that could be made so
+    """
+    if settings.lego:
+        return with_lego(arch, Lego.parse(settings.lego))
+    return with_xnor(arch) if settings.xnor else arch
 
 
 def search_settings(job: SearchJob) -> SearchSettings:

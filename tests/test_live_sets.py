@@ -82,6 +82,8 @@ ARCHITECTURES: dict[str, Network] = {
     "lego": Architecture(50, (0, 1, 3), "same", conv((5, 2, 6), (3, 2, 9), (3, 1, 12)),
                          ConvTail(16, conv((5, 1, 10), (1, 1, 7))), 5, Lego(4, 0.25)),
     "lego_attend": Architecture(30, (0, 1), "valid", conv((5, 2, 4), (7, 1, 8)), AttendTail(6), 4, Lego(2, 0.6)),
+    "xnor": Architecture(50, (0, 1, 3), "same", conv((5, 2, 6), (3, 2, 9)), ConvTail(33, conv((5, 1, 10))), 5, xnor=True),
+    "xnor_attend": Architecture(30, (0, 1), "valid", conv((5, 2, 4), (7, 1, 8)), AttendTail(6), 4, xnor=True),
     "flat": Architecture(50, (0, 1), "same", conv((6, 4, 4), (6, 2, 6)), FlatTail(), 3, Lego(2, 0.5)),
     "branches_none": GraphArchitecture(16, (0, 1), FeatureGraph(()), DeepConvLstmTail(6), 4),
     "branches_chain": GraphArchitecture(16, (0, 1, 2), DEEP_CONV_LSTM, DeepConvLstmTail(6), 4),

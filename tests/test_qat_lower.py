@@ -72,8 +72,10 @@ def test_fake_quantisation_is_the_integer_graph(trained) -> None:
     spec = graph[graph.outputs[0]]
     steps = np.round(expected / spec.scale) + spec.zero_point
     actual = Interpreter(graph).run_raw(raw)[0].astype(int)
-    lstm = any(node.op == "lstm" for node in graph.nodes)
-    assert np.abs(actual - steps).max() <= (2 if lstm else 1)
+    ops = {node.op for node in graph.nodes}
+    lstm = "lstm" in ops
+    if "xnor_conv" not in ops:  # one step beside a threshold turns a sign, and signs weigh alike
+        assert np.abs(actual - steps).max() <= (2 if lstm else 1)
     assert (actual != steps).mean() < (0.10 if lstm else 0.005)
     assert (actual.argmax(1) == steps.argmax(1)).mean() >= (0.98 if lstm else 0.99)
 
@@ -90,7 +92,7 @@ def test_tflm_computes_the_lowered_graph(trained) -> None:
 
 def test_parameters_are_weights_and_biases_after_folding(trained) -> None:
     model = trained[1]
-    norms = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    norms = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.BatchNorm2d))  # or a threshold
     expected = sum(p.numel() for p in model.parameters()) - norms  # a scale vanishes, a shift becomes a bias
     expected -= sum(4 * m.hidden_size for m in model.modules() if isinstance(m, nn.LSTM))  # two biases become one
     expected -= hasattr(model, "attention")  # its weight is folded

@@ -11,19 +11,18 @@ from typing import Any
 from harembed.cost.branches import branch_live_sets
 from harembed.feature_graph import GraphConv
 from harembed.ir.ops.lego_dsp import lego_scratch_bytes
-from harembed.lego import Lego
 from harembed.space import (
-    Architecture,
     AttendTail,
     ConvTail,
     DeepConvLstmTail,
     FlatTail,
     GraphArchitecture,
     Network,
-    Padding,
     RecurrentTail,
     TemporalConv,
     TinyHarTail,
+    is_xnor,
+    lego_parts,
     temporal_length,
 )
 
@@ -52,6 +51,7 @@ class ConvDims:
     filters_out: Number
     kernel_elements: Number  # height times width of the filter
     lego: LegoDims | None = None
+    xnor: bool = False  # of signs by signs
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def dims_of(arch: Network) -> NetDims:
         convs, (length, filters) = _branches(arch), arch.joined()
         stage_bytes = tuple(branch_live_sets(arch))
     else:
-        convs, length, filters = _chain(arch.convs, arch.rows, arch.window, 1, arch.padding, arch.lego)
+        convs, length, filters = _chain(arch, arch.convs, arch.rows, arch.window, 1)
     tail: ConvTailDims | RecurrentTailDims
     if isinstance(arch.tail, ConvTail):
         tail = _conv_tail(arch.tail, arch, length, filters)
@@ -145,27 +145,27 @@ def recurrent_dims(tail: RecurrentTail, sensors: Number, length: Number, filters
 
 
 def _conv_tail(tail: ConvTail, arch: Network, length: int, filters: int) -> ConvTailDims:
-    lego = arch.lego if isinstance(arch, Architecture) else None
     fusion = ConvDims(1, arch.rows, length, filters, 1, length, tail.fusion, arch.rows,
-                      _lego(lego, filters, tail.fusion, (arch.rows, 1), 1))
-    convs, length, features = _chain(tail.convs, 1, length, tail.fusion, arch.padding, lego)
+                      _lego(arch, filters, tail.fusion, (arch.rows, 1), 1), is_xnor(arch, filters))
+    convs, length, features = _chain(arch, tail.convs, 1, length, tail.fusion)
     return ConvTailDims((fusion, *convs), length, features, arch.classes)
 
 
-def _chain(layers: tuple[TemporalConv, ...], rows: int, length: int, filters: int,
-           padding: Padding, lego: Lego | None) -> tuple[tuple[ConvDims, ...], int, int]:
+def _chain(arch: Network, layers: tuple[TemporalConv, ...], rows: int, length: int,
+           filters: int) -> tuple[tuple[ConvDims, ...], int, int]:
     """Sizes of consecutive temporal convolutions, and what they leave: (dims, length, filters)."""
     dims = []
     for layer in layers:
-        after = temporal_length(length, layer.kernel, layer.stride, padding)
-        parts = _lego(lego, filters, layer.filters, (1, layer.kernel), layer.stride)
-        dims.append(ConvDims(1, rows, length, filters, rows, after, layer.filters, layer.kernel, parts))
+        after = temporal_length(length, layer.kernel, layer.stride, arch.padding)
+        parts = _lego(arch, filters, layer.filters, (1, layer.kernel), layer.stride)
+        dims.append(ConvDims(1, rows, length, filters, rows, after, layer.filters, layer.kernel, parts,
+                             is_xnor(arch, filters)))
         length, filters = after, layer.filters
     return tuple(dims), length, filters
 
 
-def _lego(lego: Lego | None, inputs: int, filters: int, kernel: tuple[int, int], stride: int) -> LegoDims | None:
-    parts = lego.parts(inputs, filters) if lego else None
+def _lego(arch: Network, inputs: int, filters: int, kernel: tuple[int, int], stride: int) -> LegoDims | None:
+    parts = lego_parts(arch, inputs, filters)
     if parts is None:
         return None
     fragments, bricks = parts

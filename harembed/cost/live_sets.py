@@ -25,6 +25,7 @@ from harembed.ir.ops.dense_dsp import dense_scratch_bytes
 from harembed.ir.ops.gru_dsp import gru_scratch_bytes
 from harembed.ir.ops.lstm_dsp import lstm_scratch_bytes
 from harembed.ir.ops.matmul_dsp import matmul_scratch_bytes
+from harembed.ir.ops.xnor_dsp import xnor_scratch_bytes
 
 LSTM_STATE_BYTES = 3  # per hidden unit: output int8, cell int16
 
@@ -52,8 +53,13 @@ def peak_bytes(net: NetDims, maximum: Callable[[Number, Number], Number] = max) 
 def _conv(c: ConvDims) -> Number:
     input_bytes = c.rows_in * c.length_in * c.filters_in
     output_bytes = c.rows_out * c.length_out * c.filters_out
-    scratch = c.lego.scratch_bytes if c.lego else conv_scratch_bytes(c.kernel_elements, c.filters_in)
-    return c.present * (input_bytes + output_bytes + scratch)
+    return c.present * (input_bytes + output_bytes + _conv_scratch(c))
+
+
+def _conv_scratch(c: ConvDims) -> Number:
+    if c.xnor:
+        return xnor_scratch_bytes(c.rows_in, c.length_in, c.filters_in)
+    return c.lego.scratch_bytes if c.lego else conv_scratch_bytes(c.kernel_elements, c.filters_in)
 
 
 def _conv_tail(t: ConvTailDims) -> list[Number]:

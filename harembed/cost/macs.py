@@ -80,7 +80,9 @@ def parameters(net: NetDims) -> Number:
 
 
 def _conv_parameters(c: ConvDims) -> Number:
-    """Weights, of filters or of bricks, and one bias per filter."""
+    """Weights, of filters or of bricks, and one bias per filter; where inputs become signs, thresholds."""
+    if c.xnor:
+        return c.filters_out * (c.filters_in * c.kernel_elements + 1) + c.filters_in
     if c.lego:
         return c.lego.bricks * c.filters_in // c.lego.fragments * c.kernel_elements + c.filters_out
     return c.present * c.filters_out * (c.filters_in * c.kernel_elements + 1)
@@ -115,7 +117,8 @@ REQUANTIZE_BYTES = 8  # per filter: multiplier and shift, int32 each
 
 
 def constant_bytes(net: NetDims) -> Number:
-    """Flash for the constants of the int8 network: weights and indices of one byte, biases of four, requantisation.
+    """Flash for the constants of the int8 network: weights and indices of one byte, or of one bit, biases of four,
+    requantisation.
 
     An estimate before the network exists: tables of activations and the structures of parameters are not in it.
     """
@@ -127,7 +130,12 @@ def constant_bytes(net: NetDims) -> Number:
         wide = sum(c.present * c.filters_out for c in net.convs) + biases + t.classes
     convs = (*net.convs, *(t.convs if isinstance(t, ConvTailDims) else ()))
     indices = sum(c.lego.fragments * c.filters_out for c in convs if c.lego)
-    return parameters(net) + (3 + REQUANTIZE_BYTES) * wide + indices
+    return parameters(net) + (3 + REQUANTIZE_BYTES) * wide + indices - sum(_saved_by_bits(c) for c in convs if c.xnor)
+
+
+def _saved_by_bits(c: ConvDims) -> Number:
+    """Bytes, where 32 weights of a tap fill a word."""
+    return c.filters_out * c.kernel_elements * (c.filters_in - 4 * -(-c.filters_in // 32))
 
 
 @dataclass(frozen=True)

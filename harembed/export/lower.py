@@ -29,6 +29,7 @@ from harembed.ir.ops.pool import Pool2DAttrs
 from harembed.ir.ops.rearrange import PadAttrs, ReshapeAttrs, TransposeAttrs
 from harembed.ir.ops.slice import last_step
 from harembed.ir.ops.softmax import SoftmaxAttrs
+from harembed.ir.ops.xnor import pack
 from harembed.nn.quant import Quantizer, integer_bias, integer_weight
 from harembed.nn.quant_attention import (
     QuantSensorAttention,
@@ -49,6 +50,7 @@ from harembed.nn.quant_layers import (
     QuantWeight,
 )
 from harembed.nn.quant_lego import QuantLego
+from harembed.nn.quant_xnor import QuantXnor
 from harembed.nn.quant_lstm import QuantLstm
 from harembed.nn.steps import Flatten, JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.space import Network
@@ -122,6 +124,19 @@ def lower_lego(low: Lowering, layer: QuantLego, source: str) -> str:
     bias = low.constant(f"{name}.bias", integer_bias(layer.bias, scales, input_scale), scales * input_scale)
     return low.node("lego_conv", [source, bricks, indices, bias], layer.out,
                     convolved(low, source, (len(scales), *integers.shape[1:3]), attrs), attrs)
+
+
+def lower_xnor(low: Lowering, layer: QuantXnor, source: str) -> str:
+    """What batch norm in front of the signs does is in the thresholds and in the weights' signs."""
+    attrs = Conv2DAttrs((1, layer.stride), padding=layer.padding, activation="relu")
+    name, scales = layer.out.name, layer.scales()
+    zero_point = low.graph.tensors[source].zero_point
+    thresholds = low.graph.constant(f"{name}.thresholds", layer.thresholds(low.scale(source), zero_point).numpy())
+    signs = layer.signs().permute(0, 2, 3, 1)
+    weight = low.constant(f"{name}.weight", torch.from_numpy(pack(signs.numpy()).view(np.int32)), scales)
+    bias = low.constant(f"{name}.bias", integer_bias(layer.bias, scales, torch.ones(())), scales)
+    return low.node("xnor_conv", [source, thresholds, weight, bias], layer.out,
+                    convolved(low, source, signs.shape, attrs), attrs)
 
 
 def lower_mean(low: Lowering, layer: QuantMean, source: str) -> str:
@@ -293,6 +308,7 @@ def lower_temporal_aggregation(low: Lowering, layer: QuantTemporalAggregation, s
 LOWERINGS: dict[type[nn.Module], Callable[[Lowering, Any, str], str]] = {
     QuantConv: lower_conv,
     QuantLego: lower_lego,
+    QuantXnor: lower_xnor,
     QuantBranches: lower_branches,
     QuantMean: lower_mean,
     QuantDense: lower_dense,

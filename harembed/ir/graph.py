@@ -119,14 +119,15 @@ class IntGraph:
 
     @property
     def parameters(self) -> int:
-        """Weights and biases, counted as elements of the constants that a node reads as such."""
+        """Weights, biases and thresholds: what the constants hold that a node reads as such."""
         from harembed.ir.ops import OPS
 
-        seen: set[str] = set()
+        counts: dict[str, int] = {}
         for node in self.nodes:
             # Of a matrix product or a sum, either operand may be a parameter or an activation.
-            seen.update(t for t in OPS[node.op].weights(node) if t and self.tensors[t].kind is Kind.CONSTANT)
-        return sum(self.tensors[t].elements for t in seen)
+            counts |= {t: OPS[node.op].parameters(self, node, t) for t in OPS[node.op].weights(node)
+                       if t and self.tensors[t].kind is Kind.CONSTANT}
+        return sum(counts.values())
 
     def id(self) -> str:
         """16 hex digits that name what the graph computes: same arithmetic, same id, on every machine."""

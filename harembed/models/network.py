@@ -12,7 +12,6 @@ from typing import Any
 from torch import nn
 
 from harembed.errors import SearchError
-from harembed.lego import Lego
 from harembed.nn.attention import SensorAttention, SensorFusion, TemporalAggregation, TemporalAttention
 from harembed.nn.branches import Branches
 from harembed.nn.centres import Centres
@@ -21,8 +20,8 @@ from harembed.nn.lego import LegoConvNorm
 from harembed.nn.lstm import Lstm
 from harembed.nn.steps import Flatten, JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
+from harembed.nn.xnor import XnorConvNorm
 from harembed.space import (
-    Architecture,
     AttendTail,
     ConvTail,
     DeepConvLstmTail,
@@ -33,23 +32,28 @@ from harembed.space import (
     RecurrentTail,
     TemporalConv,
     TinyHarTail,
+    is_xnor,
+    lego_parts,
     temporal_length,
 )
 
 Layers = OrderedDict[str, nn.Module]
 
 
-def conv_norm(lego: Lego | None, inputs: int, filters: int, kernel: tuple[int, int], stride: int = 1,
-              padding: Padding = "valid") -> ConvNorm | LegoConvNorm:
-    """With Lego filters where they are asked for and possible; the first convolution, of one input, has none."""
-    parts = lego.parts(inputs, filters) if lego else None
+def conv_norm(arch: Network, inputs: int, filters: int, kernel: tuple[int, int], stride: int = 1,
+              padding: Padding = "valid") -> ConvNorm | LegoConvNorm | XnorConvNorm:
+    """Of signs, or with Lego filters, where that is asked for and possible; the first convolution, of one input, has
+    neither."""
+    if is_xnor(arch, inputs):
+        return XnorConvNorm(inputs, filters, kernel, stride, padding)
+    parts = lego_parts(arch, inputs, filters)
     if parts is None:
         return ConvNorm(inputs, filters, kernel, stride, padding)
     return LegoConvNorm(inputs, filters, kernel, *parts, stride, padding)
 
 
-def add_convs(layers: Layers, prefix: str, convs: tuple[TemporalConv, ...], filters: int, length: int,
-              padding: Padding, lego: Lego | None) -> tuple[int, int]:
+def add_convs(layers: Layers, arch: Network, prefix: str, convs: tuple[TemporalConv, ...], filters: int,
+              length: int) -> tuple[int, int]:
     """Append (1, k) convolutions; returns (filters, samples) behind them.
 
     Raises
@@ -57,20 +61,19 @@ def add_convs(layers: Layers, prefix: str, convs: tuple[TemporalConv, ...], filt
     SearchError    names the convolution whose kernel is longer than what is left of the window
     """
     for i, c in enumerate(convs):
-        shorter = temporal_length(length, c.kernel, c.stride, padding)
+        shorter = temporal_length(length, c.kernel, c.stride, arch.padding)
         if shorter < 1:
             raise SearchError(f"{prefix}{i}: a kernel of {c.kernel} samples does not fit into the {length} that are "
                               "left of the window.", "Use padding 'same', a longer window or fewer strides of 2.")
-        layers[f"{prefix}{i}"] = conv_norm(lego, filters, c.filters, (1, c.kernel), c.stride, padding)
+        layers[f"{prefix}{i}"] = conv_norm(arch, filters, c.filters, (1, c.kernel), c.stride, arch.padding)
         filters, length = c.filters, shorter
     return filters, length
 
 
 def add_conv_tail(layers: Layers, arch: Network, tail: ConvTail, filters: int, length: int) -> None:
     """Fuse sensors, convolve over time, average, classify."""
-    lego = arch.lego if isinstance(arch, Architecture) else None
-    layers["fusion"] = conv_norm(lego, filters, tail.fusion, (arch.rows, 1))
-    filters, _ = add_convs(layers, "tail", tail.convs, tail.fusion, length, arch.padding, lego)
+    layers["fusion"] = conv_norm(arch, filters, tail.fusion, (arch.rows, 1))
+    filters, _ = add_convs(layers, arch, "tail", tail.convs, tail.fusion, length)
     layers["mean"] = MeanOverTime()
     layers["dropout"] = nn.Dropout(0.0)
     layers["classifier"] = nn.Linear(filters, arch.classes)
@@ -129,7 +132,7 @@ def build_network(arch: Network) -> nn.Sequential:
     if isinstance(arch, GraphArchitecture):
         filters, length = add_branches(layers, arch)
     else:
-        filters, length = add_convs(layers, "conv", arch.convs, 1, arch.window, arch.padding, arch.lego)
+        filters, length = add_convs(layers, arch, "conv", arch.convs, 1, arch.window)
     if isinstance(arch.tail, ConvTail):
         add_conv_tail(layers, arch, arch.tail, filters, length)
     elif isinstance(arch.tail, FlatTail):

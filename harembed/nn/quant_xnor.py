@@ -35,24 +35,28 @@ class QuantXnor(Switched):
         return (sign(self.weight.detach()) * turned
                 * torch.where(self.gain < 0, -1.0, 1.0).view(-1, 1, 1, 1)).to(torch.int8)
 
-    def thresholds(self, quantizer: Quantizer) -> Tensor:
+    def thresholds(self, scale: Tensor, zero_point: int) -> Tensor:
         """[C] int16: the least int8 whose sign is +1 after the turn; _NEVER if there is none.
 
         The affine map is monotonic, so it is enough to try all 256 values as evaluation computes them.
+
+        Parameters
+        ----------
+        scale, zero_point : of what the layer reads
         """
-        values = (torch.arange(-128, 128) - quantizer.zero_point) * quantizer.scale
+        values = (torch.arange(-128, 128) - zero_point) * scale
         positive = values[None] * self.slope.detach()[:, None] + self.shift.detach()[:, None] >= 0
         reached = positive ^ (self.slope.detach() < 0)[:, None]
         first = torch.where(reached.any(1), reached.to(torch.int8).argmax(1) - 128, _NEVER)
         return first.to(torch.int16)
 
-    def scales(self, input_scale: Tensor) -> Tensor:
-        """[n] float32, large enough for the bias to fit into int32; signs have scale 1."""
+    def scales(self) -> Tensor:
+        """[n] float32, of the sums of signs; large enough for the bias to fit into int32."""
         return torch.maximum(self.gain.detach().abs(), (self.bias.detach().abs() / 2.0**30).clamp_min(_LEAST_GAIN))
 
     def forward(self, x: Signal) -> Signal:
         one = torch.ones(())
-        scales = self.scales(one)
+        scales = self.scales()
         int8 = self.mode is Mode.INT8
         bias = fake_quantise_bias(self.bias, scales, one) if int8 else self.bias
         seen = sign(x.value * self.slope.view(-1, 1, 1) + self.shift.view(-1, 1, 1))

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from harembed.errors import RunError
 from harembed.nn.lego import LegoConvNorm
 from harembed.nn.temporal import ConvNorm
+from harembed.nn.xnor import XnorConvNorm
 
 ALPHA = 0.99  # of eq. 9: weight of the similarity loss
 CLASSIFIER_INPUTS = 2048  # at most: feature maps are averaged over time until they have no more values
@@ -21,7 +22,7 @@ class LocalLosses(nn.Module):
 
     Parameters
     ----------
-    model : a chain of convolutions (ConvNorm, LegoConvNorm), layers without parameters, and a dense layer at the end
+    model : a chain of convolutions (ConvNorm, LegoConvNorm, XnorConvNorm), layers without parameters, and a dense layer at the end
     x : [n, 1, S, T] float    a few windows, for shapes
     classes : int
 
@@ -39,7 +40,7 @@ class LocalLosses(nn.Module):
         with torch.no_grad():
             for name, layer in layers[:-1]:
                 x = layer(x)
-                if isinstance(layer, (ConvNorm, LegoConvNorm)):
+                if isinstance(layer, (ConvNorm, LegoConvNorm, XnorConvNorm)):
                     self.heads[name] = _Head(x.shape[1:], classes)
                 elif any(True for _ in layer.parameters()):
                     raise RunError(f"Layer {name!r} ({type(layer).__name__}) has no local loss: only convolutions "

@@ -42,8 +42,10 @@ from harembed.nn.quant_layers import (
 )
 from harembed.nn.quant_lego import QuantLego
 from harembed.nn.quant_lstm import QuantLstm
+from harembed.nn.quant_xnor import QuantXnor
 from harembed.nn.steps import Flatten, JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
+from harembed.nn.xnor import XnorConvNorm
 from harembed.train.augment import Sensors
 from harembed.train.loop import History, State, train
 from harembed.train.recipe import Recipe
@@ -53,6 +55,7 @@ from harembed.train.teacher import Teacher
 TWINS: dict[type[nn.Module], Callable[[Any, str], nn.Module]] = {
     ConvNorm: QuantConv.from_float,
     LegoConvNorm: QuantLego,
+    XnorConvNorm: QuantXnor,
     SensorsAsFilters: QuantMoved,
     Branches: QuantBranches,
     MeanOverTime: lambda layer, name: QuantMean(name),

@@ -139,3 +139,7 @@ class Op:
     def weights(self, node: Node) -> tuple[str, ...]:
         """The inputs that count as parameters (weights and biases)."""
         return ()
+
+    def parameters(self, graph: IntGraph, node: Node, tensor: str) -> int:
+        """How many one of these inputs holds."""
+        return graph[tensor].elements

@@ -19,7 +19,7 @@ from harembed.errors import GraphError
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams, TensorSpec
 from harembed.ir.ops.base import Case, DspForm, Expansion, Goal, Op, Prepared
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs, Conv2DParams, output_length
-from harembed.ir.ops.xnor_dsp import xnor_dsp
+from harembed.ir.ops.xnor_dsp import xnor_dsp, xnor_scratch_bytes
 
 BITS = 32
 _CONV = Conv2D()
@@ -73,7 +73,7 @@ class XnorConv(Op):
         x = graph[node.inputs[0]]
         words = words_of(x.shape[3])
         params = XnorConvParams(_CONV.prepare(*self._signs(graph, node)).params, words)
-        return Prepared("he_xnor_conv_s8", params, scratch_bytes=4 * x.shape[1] * x.shape[2] * words)
+        return Prepared("he_xnor_conv_s8", params, scratch_bytes=xnor_scratch_bytes(*x.shape[1:]))
 
     def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
         return self.prepare(graph, node).scratch_bytes
@@ -127,7 +127,13 @@ class XnorConv(Op):
         return graph[node.outputs[0]].elements * kh * kw * graph[node.inputs[0]].shape[3]
 
     def weights(self, node: Node) -> tuple[str, ...]:
-        return node.inputs[2:]
+        return node.inputs[1:]
+
+    def parameters(self, graph: IntGraph, node: Node, tensor: str) -> int:
+        """A bit is a weight."""
+        elements = graph[tensor].elements
+        channels = graph[node.inputs[0]].shape[3]
+        return elements // words_of(channels) * channels if tensor == node.inputs[2] else elements
 
     @staticmethod
     def case(name: str, h: int, w: int, c: int, o: int, kh: int, kw: int, attrs: Conv2DAttrs = Conv2DAttrs(),

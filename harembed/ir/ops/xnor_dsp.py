@@ -42,6 +42,11 @@ class XnorConvDspParams:
     requantize: RequantizeS8
 
 
+def xnor_scratch_bytes(height: int, width: int, channels: int) -> int:
+    """Of the input [H, W, C] as bits."""
+    return 4 * height * width * -(-channels // 32)
+
+
 def xnor_dsp(p: Any, thresholds: np.ndarray, weights: np.ndarray, signs: np.ndarray,
              bias: np.ndarray | None) -> DspForm:
     """The same for every goal: bits are what weights are kept as.
