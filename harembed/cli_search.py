@@ -18,8 +18,8 @@ from harembed.cli_options import (
     ProcessesOption,
     RootOption,
     ToolchainOption,
-    XnorOption,
     TrainEpochsOption,
+    XnorOption,
 )
 
 console = Console()
@@ -58,11 +58,13 @@ def search(
     beta2: Annotated[float | None, typer.Option(help="Weight of the memory loss; 0: no limit. Default: 1.")] = None,
     tail: Annotated[str | None, typer.Option(help="conv, or one as published: tinyhar (attention, LSTM, weighted "
                                                   "aggregation), deepconvlstm (LSTM), attend (attention, two GRU, "
-                                                  "centre loss). Default: conv or tinyhar, whichever is "
-                                                  "better.")] = None,
+                                                  "centre loss); of published also flat and resnet. Default: conv or "
+                                                  "tinyhar, whichever is better.")] = None,
     backbone: Annotated[float | None, typer.Option(help="What autoslim and pas prune: this share of the filters of "
                                                         "the published network with that tail; 1 is its full size. "
                                                         "Default: 0.25. What published has; default: 1.")] = None,
+    blocks: Annotated[int | None, typer.Option(min=1, max=16, help="Of published with --tail resnet: residual blocks. "
+                                                                   "Default: 16.")] = None,
     train_epochs: TrainEpochsOption = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of the super-net of sftnas, and of each network "
                                                            "that autoslim or pas prunes. Default: 24.")] = None,
@@ -111,7 +113,8 @@ def search(
         "board": board, "dataset": dataset, "seed": seed, "ram": ram, "macs": macs,
         "parameters": parameters, "channels": channels, "latency_us": latency * 1e3 if latency is not None else None,
         "beta1": beta1, "beta2": beta2, "tail": tail,
-        "strategy": strategy, "backbone": backbone, "train_epochs": train_epochs, "search_epochs": search_epochs,
+        "strategy": strategy, "backbone": backbone, "blocks": blocks, "train_epochs": train_epochs,
+        "search_epochs": search_epochs,
         "search_windows": search_windows, "space": space, "filters": filters, "episodes": episodes, "price": price,
         "predictor": predictor, "predict_at": predict_at,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs, "lego": lego, "xnor": xnor, "pretrain": pretrain,

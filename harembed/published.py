@@ -26,6 +26,13 @@ Flat (Tang et al., their baseline on UCI-HAR)    convolutions of 128, 256 and 38
     weights, and those come out as printed (3.55 to 1.30 MiB). The three layers have about 276, 163 and 62 outputs a
     filter. With "same" padding and strides of 4, 2 and 2 these are 288, 144 and 72: 3.64 MiB and 71.2 M, 2 % more
     than printed. Their 0.69 MiB of o=4, m=0.25 contradicts their other rows, from which 0.74 follow.
+
+ResNet (Shen's thesis)    "ResNet-16" has 33 convolutions of 64 filters and 15 samples: one, and two in each of 3 + 4 +
+    4 + 5 blocks. These and a dense layer of two classes, without batch norm, make its table 3.1 to the last digit:
+    1,974,850 from 9 channels, 2,040,130 from 77, 2,016,130 from 52. Its operations are those times 64, 31 and 16
+    samples. "ResNet-64", with four times the parameters, is no network of 64 layers of that kind; from 52 to 77
+    channels it grows by 256 filters a channel. With as many filters it would have 31.5 M parameters: its blocks are
+    not described.
 """
 
 from harembed.errors import SearchError, unknown_name
@@ -35,6 +42,7 @@ from harembed.space import (
     DeepConvLstmTail,
     FlatTail,
     Padding,
+    ResNetTail,
     Tail,
     TemporalConv,
     TinyHarTail,
@@ -46,6 +54,7 @@ PUBLISHED: dict[str, tuple[Padding, tuple[TemporalConv, ...], Tail]] = {
     "tinyhar": ("valid", (_CONV, _STRIDED) * 2, TinyHarTail(128)),
     "attend": ("valid", (_CONV,) * 4, AttendTail(128)),
     "flat": ("same", (TemporalConv(6, 4, 128), TemporalConv(6, 2, 256), TemporalConv(6, 2, 384)), FlatTail()),
+    "resnet": ("same", (), ResNetTail(64, 3 + 4 + 4 + 5)),
 }
 
 
@@ -54,7 +63,7 @@ def published(name: str, window: int, sensors: int, classes: int) -> Architectur
 
     Parameters
     ----------
-    name : "deepconvlstm", "tinyhar" or "attend" (in Zhou et al.'s tables DCL, TinyHAR, Attend), "flat"
+    name : "deepconvlstm", "tinyhar" or "attend" (in Zhou et al.'s tables DCL, TinyHAR, Attend), "flat", "resnet"
     window : samples; 17 or more, for TinyHAR 25
     sensors : channels; all are used
 

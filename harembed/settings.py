@@ -36,7 +36,7 @@ class RunSettings(BaseModel):
     latency_us: float | None = Field(None, gt=0, description="microseconds, at most; an estimate steers the search")
     beta1: float | None = Field(None, ge=0, description="weight of the complexity loss (eq. 10); default: 0.3")
     beta2: float = Field(1.0, ge=0, description="weight of the memory loss (eq. 10)")
-    tail: Literal["conv", "tinyhar", "deepconvlstm", "attend", "flat"] | None = Field(
+    tail: Literal["conv", "tinyhar", "deepconvlstm", "attend", "flat", "resnet"] | None = Field(
         None, description="behind the first stage; default: conv or tinyhar")
     backbone: float | None = Field(None, gt=0, le=1, description="share of the published network's filters that "
                                    "autoslim and pas start from, default 0.25, or published has, default 1")
@@ -69,8 +69,10 @@ class RunSettings(BaseModel):
 
     @model_validator(mode="after")
     def _of_flat(self) -> "RunSettings":
-        if self.tail == "flat" and self.strategy != "published":
-            raise ValueError("tail flat is of the published network of Tang et al. alone: --strategy published")
+        if self.tail in ("flat", "resnet") and self.strategy != "published":
+            raise ValueError(f"tail {self.tail} is of a published network alone: --strategy published")
+        if self.blocks is not None and self.tail != "resnet":
+            raise ValueError("--blocks are those of --strategy published --tail resnet")
         return self
 
     @model_validator(mode="after")
@@ -98,6 +100,7 @@ class RunSettings(BaseModel):
         return self
 
     # Of strategy published.
+    blocks: int | None = Field(None, gt=0, le=16, description="of tail resnet; default: 16")
     graph: Literal["deepconvlstm", "max-ff", "max-wide"] | None = Field(
         None, description="a network that Pellatt and Roggen compare with, in the space of strategy dqn; default: "
                           "the published network with that tail")

@@ -86,10 +86,25 @@ class FlatTail:
         return "dense"
 
 
+@dataclass(frozen=True)
+class ResNetTail:
+    """A whole residual network over time: a convolution of all sensors, blocks of two convolutions with what goes past
+    them, average over time, classification (Shen's thesis, sec. 3.2). Only published networks have it."""
+
+    filters: int  # of every convolution; the thesis has 64
+    blocks: int  # 3 + 4 + 4 + 5
+    kernel: int = 15  # samples
+    kind: Literal["resnet"] = "resnet"
+
+    def describe(self) -> str:
+        return f"{self.kernel}x{self.filters} {self.blocks} residual blocks"
+
+
 RecurrentTail = TinyHarTail | DeepConvLstmTail | AttendTail
 RECURRENT_TAILS: dict[str, type[RecurrentTail]] = {
     "tinyhar": TinyHarTail, "deepconvlstm": DeepConvLstmTail, "attend": AttendTail}
-Tail = ConvTail | RecurrentTail | FlatTail
+Tail = ConvTail | RecurrentTail | FlatTail | ResNetTail
+_UNSEARCHED: dict[str, type[FlatTail | ResNetTail]] = {"flat": FlatTail, "resnet": ResNetTail}
 # Those that a search can choose.
 TAILS: dict[str, type[ConvTail | RecurrentTail]] = {"conv": ConvTail, **RECURRENT_TAILS}
 
@@ -258,6 +273,8 @@ def _widths(arch: Architecture) -> list[int]:
     widths = [1, *(c.filters for c in arch.convs)]
     if isinstance(arch.tail, ConvTail):
         widths += [arch.tail.fusion, *(c.filters for c in arch.tail.convs)]
+    if isinstance(arch.tail, ResNetTail):
+        widths += [arch.tail.filters] * (2 * arch.tail.blocks + 1)
     return widths
 
 
@@ -268,8 +285,8 @@ def network_from_dict(d: dict[str, Any]) -> Network:
 
 
 def _tail_from_dict(d: dict[str, Any]) -> Any:
-    if d["kind"] == "flat":
-        return FlatTail()
+    if d["kind"] in _UNSEARCHED:
+        return _UNSEARCHED[d["kind"]](**d)
     if d["kind"] not in TAILS:
         raise SearchError(f"There is no tail {d['kind']!r}.", f"Known: {', '.join(TAILS)}.")
     values = dict(d)

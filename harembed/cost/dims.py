@@ -19,6 +19,7 @@ from harembed.space import (
     GraphArchitecture,
     Network,
     RecurrentTail,
+    ResNetTail,
     TemporalConv,
     TinyHarTail,
     is_xnor,
@@ -63,6 +64,10 @@ class ConvTailDims:
     features: Number
     classes: int
     present: Number = 1
+
+
+class ResNetTailDims(ConvTailDims):
+    """A convolution of all sensors, then pairs of convolutions with what goes past them, average, linear."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,8 @@ def dims_of(arch: Network) -> NetDims:
     tail: ConvTailDims | RecurrentTailDims
     if isinstance(arch.tail, ConvTail):
         tail = _conv_tail(arch.tail, arch, length, filters)
+    elif isinstance(arch.tail, ResNetTail):
+        tail = _resnet(arch.tail, arch)
     elif isinstance(arch.tail, FlatTail):
         tail = FlatTailDims(arch.rows, length, filters, arch.rows * length * filters, arch.classes, 0)
     else:
@@ -149,6 +156,13 @@ def _conv_tail(tail: ConvTail, arch: Network, length: int, filters: int) -> Conv
                       _lego(arch, filters, tail.fusion, (arch.rows, 1), 1), is_xnor(arch, filters))
     convs, length, features = _chain(arch, tail.convs, 1, length, tail.fusion)
     return ConvTailDims((fusion, *convs), length, features, arch.classes)
+
+
+def _resnet(tail: ResNetTail, arch: Network) -> ResNetTailDims:
+    n, t = tail.filters, arch.window
+    first = ConvDims(1, 1, t, len(arch.channels), 1, t, n, tail.kernel)
+    layers = (TemporalConv(tail.kernel, 1, n),) * (2 * tail.blocks)
+    return ResNetTailDims((first, *_chain(arch, layers, 1, t, n)[0]), t, n, arch.classes)
 
 
 def _chain(arch: Network, layers: tuple[TemporalConv, ...], rows: int, length: int,

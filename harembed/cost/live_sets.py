@@ -18,6 +18,7 @@ from harembed.cost.dims import (
     NetDims,
     Number,
     RecurrentTailDims,
+    ResNetTailDims,
     TinyHarTailDims,
 )
 from harembed.ir.ops.conv_dsp import conv_scratch_bytes
@@ -65,7 +66,16 @@ def _conv_scratch(c: ConvDims) -> Number:
 def _conv_tail(t: ConvTailDims) -> list[Number]:
     average = t.length * t.features + t.features
     linear = t.features + t.classes + dense_scratch_bytes(1, t.features)
-    return [*(_conv(c) for c in t.convs), average, linear]
+    convs = _blocks(t) if isinstance(t, ResNetTailDims) else [_conv(c) for c in t.convs]
+    return [*convs, average, linear]
+
+
+def _blocks(t: ResNetTailDims) -> list[Number]:
+    """What goes past a pair of convolutions is live beside the second one; the sum is computed in place."""
+    x = t.length * t.features
+    first, *pairs = (_conv(c) for c in t.convs)
+    blocks = zip(pairs[::2], pairs[1::2], strict=True)
+    return [first, *(live for before, behind in blocks for live in (before, behind + x, x + x))]
 
 
 def _attention(t: RecurrentTailDims) -> list[Number]:

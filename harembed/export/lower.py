@@ -50,8 +50,9 @@ from harembed.nn.quant_layers import (
     QuantWeight,
 )
 from harembed.nn.quant_lego import QuantLego
-from harembed.nn.quant_xnor import QuantXnor
 from harembed.nn.quant_lstm import QuantLstm
+from harembed.nn.quant_residual import QuantResidual
+from harembed.nn.quant_xnor import QuantXnor
 from harembed.nn.steps import Flatten, JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.space import Network
 
@@ -107,15 +108,19 @@ def convolved(low: Lowering, source: str, filters: Sequence[int], attrs: Conv2DA
     return 1, height, width, filters[0]
 
 
+def conv_attrs(layer: QuantConv | QuantLego | QuantXnor) -> Conv2DAttrs:
+    return Conv2DAttrs((1, layer.stride), padding=layer.padding, activation="relu" if layer.relu else "none")
+
+
 def lower_conv(low: Lowering, layer: QuantConv, source: str) -> str:
     """An individual convolution has height 1, so "same" pads time alone; one over all sensors is valid."""
-    attrs = Conv2DAttrs((1, layer.stride), padding=layer.padding, activation="relu")
+    attrs = conv_attrs(layer)
     return convolve(low, layer.kernel, layer.kernel.weight.permute(0, 2, 3, 1), source, layer.out, attrs)
 
 
 def lower_lego(low: Lowering, layer: QuantLego, source: str) -> str:
     """Indices and the scales of the filters that they make in one tensor."""
-    attrs = Conv2DAttrs((1, layer.stride), padding=layer.padding, activation="relu")
+    attrs = conv_attrs(layer)
     name, input_scale = layer.out.name, low.scale(source)
     scales = layer.scales(input_scale)
     integers = integer_weight(layer.bricks, layer.brick_scale()).permute(0, 2, 3, 1).contiguous()
@@ -128,7 +133,7 @@ def lower_lego(low: Lowering, layer: QuantLego, source: str) -> str:
 
 def lower_xnor(low: Lowering, layer: QuantXnor, source: str) -> str:
     """What batch norm in front of the signs does is in the thresholds and in the weights' signs."""
-    attrs = Conv2DAttrs((1, layer.stride), padding=layer.padding, activation="relu")
+    attrs = conv_attrs(layer)
     name, scales = layer.out.name, layer.scales()
     zero_point = low.graph.tensors[source].zero_point
     thresholds = low.graph.constant(f"{name}.thresholds", layer.thresholds(low.scale(source), zero_point).numpy())
@@ -137,6 +142,13 @@ def lower_xnor(low: Lowering, layer: QuantXnor, source: str) -> str:
     bias = low.constant(f"{name}.bias", integer_bias(layer.bias, scales, torch.ones(())), scales)
     return low.node("xnor_conv", [source, thresholds, weight, bias], layer.out,
                     convolved(low, source, signs.shape, attrs), attrs)
+
+
+def lower_residual(low: Lowering, layer: QuantResidual, source: str) -> str:
+    y = source
+    for conv in (layer.first, layer.second):
+        y = LOWERINGS[type(conv)](low, conv, y)
+    return low.node("add", [source, y], layer.out, low.shape(y), ElementwiseAttrs("relu"))
 
 
 def lower_mean(low: Lowering, layer: QuantMean, source: str) -> str:
@@ -309,6 +321,7 @@ LOWERINGS: dict[type[nn.Module], Callable[[Lowering, Any, str], str]] = {
     QuantConv: lower_conv,
     QuantLego: lower_lego,
     QuantXnor: lower_xnor,
+    QuantResidual: lower_residual,
     QuantBranches: lower_branches,
     QuantMean: lower_mean,
     QuantDense: lower_dense,

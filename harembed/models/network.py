@@ -18,6 +18,7 @@ from harembed.nn.centres import Centres
 from harembed.nn.gru import Gru
 from harembed.nn.lego import LegoConvNorm
 from harembed.nn.lstm import Lstm
+from harembed.nn.residual import Residual
 from harembed.nn.steps import Flatten, JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.nn.xnor import XnorConvNorm
@@ -30,6 +31,7 @@ from harembed.space import (
     Network,
     Padding,
     RecurrentTail,
+    ResNetTail,
     TemporalConv,
     TinyHarTail,
     is_xnor,
@@ -41,15 +43,15 @@ Layers = OrderedDict[str, nn.Module]
 
 
 def conv_norm(arch: Network, inputs: int, filters: int, kernel: tuple[int, int], stride: int = 1,
-              padding: Padding = "valid") -> ConvNorm | LegoConvNorm | XnorConvNorm:
+              padding: Padding = "valid", relu: bool = True) -> ConvNorm | LegoConvNorm | XnorConvNorm:
     """Of signs, or with Lego filters, where that is asked for and possible; the first convolution, of one input, has
     neither."""
     if is_xnor(arch, inputs):
-        return XnorConvNorm(inputs, filters, kernel, stride, padding)
+        return XnorConvNorm(inputs, filters, kernel, stride, padding, relu)
     parts = lego_parts(arch, inputs, filters)
     if parts is None:
-        return ConvNorm(inputs, filters, kernel, stride, padding)
-    return LegoConvNorm(inputs, filters, kernel, *parts, stride, padding)
+        return ConvNorm(inputs, filters, kernel, stride, padding, relu)
+    return LegoConvNorm(inputs, filters, kernel, *parts, stride, padding, relu)
 
 
 def add_convs(layers: Layers, arch: Network, prefix: str, convs: tuple[TemporalConv, ...], filters: int,
@@ -126,6 +128,20 @@ def add_branches(layers: Layers, arch: GraphArchitecture) -> tuple[int, int]:
     return joined.filters, joined.samples
 
 
+def add_resnet(layers: Layers, arch: Network, tail: ResNetTail) -> None:
+    """All sensors as filters of a first convolution, residual blocks, average, classification."""
+    def conv(relu: bool) -> nn.Module:
+        return conv_norm(arch, tail.filters, tail.filters, (1, tail.kernel), 1, "same", relu)
+
+    layers["mixed"] = SensorsAsFilters()
+    layers["first"] = ConvNorm(len(arch.channels), tail.filters, (1, tail.kernel), 1, "same")
+    for i in range(tail.blocks):
+        layers[f"block{i}"] = Residual(conv(True), conv(False))
+    layers["mean"] = MeanOverTime()
+    layers["dropout"] = nn.Dropout(0.0)
+    layers["classifier"] = nn.Linear(tail.filters, arch.classes)
+
+
 def build_network(arch: Network) -> nn.Sequential:
     """A chain of named layers; dropout is 0 until a training recipe sets it."""
     layers: Layers = OrderedDict()
@@ -135,6 +151,8 @@ def build_network(arch: Network) -> nn.Sequential:
         filters, length = add_convs(layers, arch, "conv", arch.convs, 1, arch.window)
     if isinstance(arch.tail, ConvTail):
         add_conv_tail(layers, arch, arch.tail, filters, length)
+    elif isinstance(arch.tail, ResNetTail):
+        add_resnet(layers, arch, arch.tail)
     elif isinstance(arch.tail, FlatTail):
         layers["flat"] = Flatten()
         layers["dropout"] = nn.Dropout(0.0)

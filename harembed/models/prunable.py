@@ -16,7 +16,7 @@ from harembed.models.mixed_conv import GatedConv
 from harembed.models.super_recurrent import RECURRENT, SuperDeepConvLstmTail, SuperRecurrentTail
 from harembed.models.widths import with_widths
 from harembed.nn.gates import ChannelGate, Kept
-from harembed.space import Architecture, ConvTail, DeepConvLstmTail, FlatTail, Padding
+from harembed.space import Architecture, ConvTail, DeepConvLstmTail, FlatTail, Padding, ResNetTail
 
 
 class PrunableNet(nn.Module):
@@ -92,7 +92,7 @@ def _tail(backbone: Architecture, filters: int, dropout: float,
     tail, sensors, classes = backbone.tail, len(backbone.channels), backbone.classes
     if isinstance(tail, ConvTail):
         return GatedConvTail(tail, filters, sensors, classes, dropout, threshold)
-    assert not isinstance(tail, FlatTail), "no search has it"
+    assert not isinstance(tail, (FlatTail, ResNetTail)), "no search has it"
     if isinstance(tail, DeepConvLstmTail):
         return SuperDeepConvLstmTail(filters, sensors, tail.hidden, classes, dropout, threshold, tail.layers)
     return RECURRENT[tail.kind](filters, sensors, tail.hidden, classes, dropout, threshold)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harembed.cost.dims import Number
-from harembed.space import Architecture, ConvTail, FlatTail
+from harembed.space import Architecture, ConvTail, FlatTail, ResNetTail
 
 
 def widths(arch: Architecture) -> tuple[int, ...]:
@@ -12,6 +12,8 @@ def widths(arch: Architecture) -> tuple[int, ...]:
     first = tuple(c.filters for c in arch.convs)
     if isinstance(arch.tail, ConvTail):
         return (*first, arch.tail.fusion, *(c.filters for c in arch.tail.convs))
+    if isinstance(arch.tail, ResNetTail):
+        return (*first, arch.tail.filters)
     return first if isinstance(arch.tail, FlatTail) else (*first, arch.tail.hidden)
 
 
@@ -27,5 +29,7 @@ def with_widths(arch: Architecture, values: Sequence[Number]) -> Architecture:
     if isinstance(arch.tail, ConvTail):
         after = tuple(replace(c, filters=v) for c, v in zip(arch.tail.convs, behind, strict=True))
         return replace(arch, convs=convs, tail=replace(arch.tail, fusion=width, convs=after))
+    if isinstance(arch.tail, ResNetTail):
+        return replace(arch, convs=convs, tail=replace(arch.tail, filters=width))
     assert not behind, "a recurrent tail has one width"
     return replace(arch, convs=convs, tail=replace(arch.tail, hidden=width))

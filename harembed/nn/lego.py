@@ -50,13 +50,13 @@ class LegoConvNorm(nn.Module):
 
     Parameters
     ----------
-    inputs, filters, kernel, stride, padding : as of ConvNorm
+    inputs, filters, kernel, stride, padding, relu : as of ConvNorm
     fragments : o, a divisor of inputs
     bricks : k
     """
 
     def __init__(self, inputs: int, filters: int, kernel: tuple[int, int], fragments: int, bricks: int,
-                 stride: int = 1, padding: Padding = "valid") -> None:
+                 stride: int = 1, padding: Padding = "valid", relu: bool = True) -> None:
         super().__init__()
         bound = 1 / math.sqrt(inputs * kernel[0] * kernel[1])  # as nn.Conv2d of whole filters
         self.bricks = nn.Parameter(torch.empty(bricks, inputs // fragments, *kernel).uniform_(-bound, bound))
@@ -64,12 +64,14 @@ class LegoConvNorm(nn.Module):
         self.norm = nn.BatchNorm2d(filters)
         self.stride = stride
         self.padding: Padding = padding
+        self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
         y = lego_conv(x, self.bricks, self.wanted, self.stride, self.padding)
         n = self.norm
-        return F.relu(F.batch_norm(y, n.running_mean, n.running_var, n.weight.abs(), n.bias, self.training,
-                                   n.momentum or 0.0, n.eps))
+        y = F.batch_norm(y, n.running_mean, n.running_var, n.weight.abs(), n.bias, self.training, n.momentum or 0.0,
+                         n.eps)
+        return F.relu(y) if self.relu else y
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """(gain, bias) [n] behind the merged maps that equal the norm in evaluation."""

@@ -58,22 +58,24 @@ class QuantWeight(Switched):
 class QuantConv(nn.Module):
     """A convolution with batch norm folded in and ReLU: ConvNorm's twin, [N, F, S, T]."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, name: str, stride: int, padding: Padding) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, name: str, stride: int, padding: Padding,
+                 relu: bool = True) -> None:
         super().__init__()
         self.kernel = QuantWeight(weight, bias, len(weight))
         self.stride = stride
         self.padding: Padding = padding
+        self.relu = relu
         self.out = Quantizer(name, "nfst")
 
     @classmethod
     def from_float(cls, layer: ConvNorm, name: str) -> "QuantConv":
         weight, bias = layer.folded()
-        return cls(weight, bias, name, layer.stride, layer.padding)
+        return cls(weight, bias, name, layer.stride, layer.padding, layer.relu)
 
     def forward(self, x: Signal) -> Signal:
         weight, bias, unit = self.kernel(x.quantizer.scale)
-        y = F.relu(conv_over_time(x.value, weight, bias, self.stride, self.padding))
-        return Signal(self.out(y, None if unit is None else unit.view(-1, 1, 1)), self.out)
+        y = conv_over_time(x.value, weight, bias, self.stride, self.padding)
+        return Signal(self.out(F.relu(y) if self.relu else y, None if unit is None else unit.view(-1, 1, 1)), self.out)
 
 
 class QuantMean(nn.Module):

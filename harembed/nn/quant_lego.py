@@ -31,6 +31,7 @@ class QuantLego(Switched):
         self.gain, self.bias = nn.Parameter(gain), nn.Parameter(bias)
         self.stride = layer.stride
         self.padding: Padding = layer.padding
+        self.relu = layer.relu
         self.out = Quantizer(name, "nfst")
 
     def indices(self) -> Tensor:
@@ -63,4 +64,5 @@ class QuantLego(Switched):
 
     def _merged(self, x: Tensor, bricks: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
         y = lego_conv(x, bricks, self.wanted, self.stride, self.padding)
-        return F.relu(y * gain.view(-1, 1, 1) + bias.view(-1, 1, 1))
+        y = y * gain.view(-1, 1, 1) + bias.view(-1, 1, 1)
+        return F.relu(y) if self.relu else y

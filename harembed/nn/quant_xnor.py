@@ -26,6 +26,7 @@ class QuantXnor(Switched):
         self.bias = nn.Parameter(bias)
         self.stride = layer.stride
         self.padding: Padding = layer.padding
+        self.relu = layer.relu
         self.out = Quantizer(name, "nfst")
 
     def signs(self) -> Tensor:
@@ -62,8 +63,8 @@ class QuantXnor(Switched):
         seen = sign(x.value * self.slope.view(-1, 1, 1) + self.shift.view(-1, 1, 1))
         y = conv_over_time(seen, sign(self.weight), None, self.stride, self.padding)
         gain = torch.where(self.gain < 0, -1.0, 1.0) * torch.maximum(self.gain.abs(), scales) if int8 else self.gain
-        y = F.relu(y * gain.view(-1, 1, 1) + bias.view(-1, 1, 1))
-        return Signal(self.out(y, scales.view(-1, 1, 1) if int8 else None), self.out)
+        y = y * gain.view(-1, 1, 1) + bias.view(-1, 1, 1)
+        return Signal(self.out(F.relu(y) if self.relu else y, scales.view(-1, 1, 1) if int8 else None), self.out)
 
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -42,18 +42,21 @@ class ConvNorm(nn.Module):
         (S, 1) fuses all S sensors
     stride : int    over time
     padding : of time; over sensors always valid
+    relu : False leaves it to who adds something first
     """
 
     def __init__(self, inputs: int, filters: int, kernel: tuple[int, int], stride: int = 1,
-                 padding: Padding = "valid") -> None:
+                 padding: Padding = "valid", relu: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, filters, kernel, bias=False)
         self.norm = nn.BatchNorm2d(filters)
         self.stride = stride
         self.padding: Padding = padding
+        self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(conv_over_time(x, self.conv.weight, None, self.stride, self.padding)))
+        y: Tensor = self.norm(conv_over_time(x, self.conv.weight, None, self.stride, self.padding))
+        return F.relu(y) if self.relu else y
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the one convolution that equals this block in evaluation (batch norm folded in)."""

@@ -15,19 +15,19 @@ class _Sign(torch.autograd.Function):
     """Eq. 4.1 of the thesis, with the straight-through estimator: gradients pass where |x| <= 1 (Hubara et al. 2016)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+    def forward(ctx, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+    def backward(ctx, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return gradient * (x.abs() <= 1)
 
 
 def sign(x: Tensor) -> Tensor:
     """-1 or +1; 0 is +1."""
-    return _Sign.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+    return _Sign.apply(x)
 
 
 class XnorConvNorm(nn.Module):
@@ -38,17 +38,18 @@ class XnorConvNorm(nn.Module):
 
     Parameters
     ----------
-    inputs, filters, kernel, stride, padding : as of ConvNorm
+    inputs, filters, kernel, stride, padding, relu : as of ConvNorm
     """
 
     def __init__(self, inputs: int, filters: int, kernel: tuple[int, int], stride: int = 1,
-                 padding: Padding = "valid") -> None:
+                 padding: Padding = "valid", relu: bool = True) -> None:
         super().__init__()
         self.before = nn.BatchNorm2d(inputs)
         self.conv = nn.Conv2d(inputs, filters, kernel, bias=False)
         self.norm = nn.BatchNorm2d(filters)
         self.stride = stride
         self.padding: Padding = padding
+        self.relu = relu
 
     def magnitudes(self) -> Tensor:
         """[filters, 1, 1, 1]: alpha of XNOR-Net, the mean of |W|."""
@@ -56,4 +57,5 @@ class XnorConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = sign(self.conv.weight) * self.magnitudes()
-        return F.relu(self.norm(conv_over_time(sign(self.before(x)), weight, None, self.stride, self.padding)))
+        y: Tensor = self.norm(conv_over_time(sign(self.before(x)), weight, None, self.stride, self.padding))
+        return F.relu(y) if self.relu else y

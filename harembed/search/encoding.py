@@ -21,6 +21,7 @@ from harembed.space import (
     Network,
     Padding,
     RecurrentTail,
+    ResNetTail,
     TemporalConv,
     temporal_length,
 )
@@ -108,7 +109,7 @@ class Encoding:
     def encode(self, arch: Network) -> dict[str, Value] | None:
         """Values that decode to this network; None if it is outside the space, as all with branches are. Choices that
         it does not make are made like its neighbouring ones, so that a child which makes them is like its parent."""
-        if isinstance(arch, GraphArchitecture) or isinstance(arch.tail, FlatTail):
+        if isinstance(arch, GraphArchitecture) or isinstance(arch.tail, (FlatTail, ResNetTail)):
             return None
         tail = arch.tail
         width = tail.fusion if isinstance(tail, ConvTail) else tail.hidden

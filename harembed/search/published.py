@@ -5,6 +5,8 @@ With it an unpruned network goes through the same stages as a searched one: the 
 report. It is what pruning and search are compared with.
 """
 
+from dataclasses import replace
+
 from harembed.data.recording import Windows
 from harembed.errors import SearchError
 from harembed.feature_graph import reference
@@ -17,7 +19,7 @@ from harembed.search.dqn.draw import network_of
 from harembed.search.result import SearchResult
 from harembed.search.score import cost_scores, violations
 from harembed.search.settings import SearchSettings
-from harembed.space import Network
+from harembed.space import Network, ResNetTail
 
 
 def search(windows: Windows, settings: SearchSettings, rundir: RunDir,
@@ -45,4 +47,6 @@ def _network(windows: Windows, settings: SearchSettings) -> Network:
         raise SearchError(f"Strategy published needs one tail, got {', '.join(settings.tails)}.",
                           "Use --tail deepconvlstm, --tail tinyhar or --tail attend.")
     whole = published(settings.tails[0], *windows.shape)
+    if isinstance(whole.tail, ResNetTail) and settings.blocks:
+        whole = replace(whole, tail=replace(whole.tail, blocks=settings.blocks))
     return with_widths(whole, [max(round(w * settings.backbone), 1) for w in widths(whole)])

@@ -89,6 +89,7 @@ class SearchSettings:
     train_epochs: int | None = None  # of training in all (effort.py); None: what the numbers above come to
     population: int = 12  # of strategy evolution: networks of a generation
     dqn: DqnSettings = field(default_factory=DqnSettings)  # of strategy dqn
+    blocks: int | None = None  # of strategy published with tail resnet; None: the thesis' 16
     graph: str | None = None  # of strategy published: feature_graph.reference; None: the published one of the tail
     # Share of the published network's filters that pas and autoslim start from (backbone.py), and that published has.
     backbone: float = 0.25

@@ -9,7 +9,15 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from harembed.space import Architecture, ConvTail, DeepConvLstmTail, FlatTail, TemporalConv, temporal_length
+from harembed.space import (
+    Architecture,
+    ConvTail,
+    DeepConvLstmTail,
+    FlatTail,
+    ResNetTail,
+    TemporalConv,
+    temporal_length,
+)
 
 KERNELS = (1, 3, 5, 7)
 LARGEST_FILTERS = 48
@@ -124,7 +132,7 @@ def _change_sensors(arch: Architecture, rng: random.Random, sensors: SensorRange
 def _change_fusion(arch: Architecture, rng: random.Random, sensors: SensorRange) -> Architecture | None:
     if isinstance(arch.tail, ConvTail):
         return replace(arch, tail=replace(arch.tail, fusion=_scaled(arch.tail.fusion, rng)))
-    if isinstance(arch.tail, FlatTail):
+    if isinstance(arch.tail, (FlatTail, ResNetTail)):
         return None
     return replace(arch, tail=replace(arch.tail, hidden=_scaled(arch.tail.hidden, rng)))
 

@@ -42,7 +42,9 @@ from harembed.nn.quant_layers import (
 )
 from harembed.nn.quant_lego import QuantLego
 from harembed.nn.quant_lstm import QuantLstm
+from harembed.nn.quant_residual import QuantResidual
 from harembed.nn.quant_xnor import QuantXnor
+from harembed.nn.residual import Residual
 from harembed.nn.steps import Flatten, JoinSensors, LastStep, SensorsAsFilters, TimeFirst
 from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.nn.xnor import XnorConvNorm
@@ -51,11 +53,18 @@ from harembed.train.loop import History, State, train
 from harembed.train.recipe import Recipe
 from harembed.train.teacher import Teacher
 
+
+def _twin(layer: nn.Module, name: str) -> nn.Module:
+    return TWINS[type(layer)](layer, name)
+
+
 # A layer of a floating-point network to its quantised twin, given its name. A new layer is one line.
 TWINS: dict[type[nn.Module], Callable[[Any, str], nn.Module]] = {
     ConvNorm: QuantConv.from_float,
     LegoConvNorm: QuantLego,
     XnorConvNorm: QuantXnor,
+    Residual: lambda layer, name: QuantResidual(_twin(layer.first, f"{name}.first"),
+                                                _twin(layer.second, f"{name}.second"), name),
     SensorsAsFilters: QuantMoved,
     Branches: QuantBranches,
     MeanOverTime: lambda layer, name: QuantMean(name),
