@@ -63,8 +63,8 @@ def search(
     backbone: Annotated[float | None, typer.Option(help="What autoslim and pas prune: this share of the filters of "
                                                         "the published network with that tail; 1 is its full size. "
                                                         "Default: 0.25. What published has; default: 1.")] = None,
-    blocks: Annotated[int | None, typer.Option(min=1, max=16, help="Of published with --tail resnet: residual blocks. "
-                                                                   "Default: 16.")] = None,
+    blocks: Annotated[int | None, typer.Option(min=1, max=16, help="Of published with --tail resnet: residual "
+                                                                   "blocks. Default: 16.")] = None,
     train_epochs: TrainEpochsOption = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of the super-net of sftnas, and of each network "
                                                            "that autoslim or pas prunes. Default: 24.")] = None,

@@ -27,12 +27,11 @@ Flat (Tang et al., their baseline on UCI-HAR)    convolutions of 128, 256 and 38
     filter. With "same" padding and strides of 4, 2 and 2 these are 288, 144 and 72: 3.64 MiB and 71.2 M, 2 % more
     than printed. Their 0.69 MiB of o=4, m=0.25 contradicts their other rows, from which 0.74 follow.
 
-ResNet (Shen's thesis)    "ResNet-16" has 33 convolutions of 64 filters and 15 samples: one, and two in each of 3 + 4 +
-    4 + 5 blocks. These and a dense layer of two classes, without batch norm, make its table 3.1 to the last digit:
-    1,974,850 from 9 channels, 2,040,130 from 77, 2,016,130 from 52. Its operations are those times 64, 31 and 16
-    samples. "ResNet-64", with four times the parameters, is no network of 64 layers of that kind; from 52 to 77
-    channels it grows by 256 filters a channel. With as many filters it would have 31.5 M parameters: its blocks are
-    not described.
+ResNet (Shen's thesis)    "ResNet-16" has 33 convolutions of 64 filters and 15 samples: one, and two in each of
+    3 + 4 + 4 + 5 blocks. These and a dense layer of two classes, without batch norm, make its table 3.1 to the last
+    digit: 1,974,850 from 9 channels, 2,040,130 from 77, 2,016,130 from 52. Its operations are these over 64, 31 and
+    16 samples. "ResNet-64" has four times the parameters. From 52 to 77 channels it grows as by 256 filters, but 33
+    layers of 256 filters have 31.5 M: what its blocks are is not told, and it is not here.
 """
 
 from harembed.errors import SearchError, unknown_name

@@ -88,8 +88,8 @@ class FlatTail:
 
 @dataclass(frozen=True)
 class ResNetTail:
-    """A whole residual network over time: a convolution of all sensors, blocks of two convolutions with what goes past
-    them, average over time, classification (Shen's thesis, sec. 3.2). Only published networks have it."""
+    """A whole residual network over time: a convolution of all sensors, blocks of two convolutions with what goes
+    past them, average over time, classification (Shen's thesis, sec. 3.2). Only published networks have it."""
 
     filters: int  # of every convolution; the thesis has 64
     blocks: int  # 3 + 4 + 4 + 5

@@ -143,7 +143,8 @@ def search_settings(job: SearchJob) -> SearchSettings:
         channels=s.channels, flash_bytes=job.board.flash_bytes, latency_us=s.latency_us,
         clock_hz=job.board.clock_hz or SearchSettings.clock_hz,
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
-        backbone=s.backbone or (1.0 if s.strategy == "published" else SearchSettings.backbone), graph=s.graph, blocks=s.blocks,
+        backbone=s.backbone or (1.0 if s.strategy == "published" else SearchSettings.backbone),
+        graph=s.graph, blocks=s.blocks,
         bilevel=replace(bilevel, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
         final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
         device=s.device, executor=s.executor, address=s.address, processes=s.processes or SearchSettings.processes)

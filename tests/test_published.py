@@ -87,3 +87,12 @@ def test_tinyhar_takes_every_second_sample_twice() -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(SearchError, match="deepconvlstm"):
         published("deepconvlstn", 128, 9, 6)
+
+
+@pytest.mark.parametrize("channels, printed", [(9, 1_974_850), (77, 2_040_130), (52, 2_016_130)])
+def test_the_residual_network_of_shens_thesis(channels: int, printed: int) -> None:
+    """Table 3.1, Daphnet, Opportunity and PAMAP2: all of two classes, without batch norm, so without our biases."""
+    arch = published("resnet", 64, channels, 2)
+    assert parameters(dims_of(arch)) - 33 * 64 == printed
+    if channels == 9:
+        assert 0.126e9 <= total_macs(dims_of(arch)) < 0.127e9

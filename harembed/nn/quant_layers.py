@@ -75,7 +75,8 @@ class QuantConv(nn.Module):
     def forward(self, x: Signal) -> Signal:
         weight, bias, unit = self.kernel(x.quantizer.scale)
         y = conv_over_time(x.value, weight, bias, self.stride, self.padding)
-        return Signal(self.out(F.relu(y) if self.relu else y, None if unit is None else unit.view(-1, 1, 1)), self.out)
+        y = F.relu(y) if self.relu else y
+        return Signal(self.out(y, None if unit is None else unit.view(-1, 1, 1)), self.out)
 
 
 class QuantMean(nn.Module):

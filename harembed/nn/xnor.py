@@ -12,7 +12,8 @@ from harembed.space import Padding
 
 
 class _Sign(torch.autograd.Function):
-    """Eq. 4.1 of the thesis, with the straight-through estimator: gradients pass where |x| <= 1 (Hubara et al. 2016)."""
+    """Eq. 4.1 of the thesis, with the straight-through estimator: gradients pass where |x| <= 1 (Hubara et al.
+    2016)."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:

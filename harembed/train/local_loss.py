@@ -22,7 +22,8 @@ class LocalLosses(nn.Module):
 
     Parameters
     ----------
-    model : a chain of convolutions (ConvNorm, LegoConvNorm, XnorConvNorm), layers without parameters, and a dense layer at the end
+    model : a chain of convolutions (ConvNorm, LegoConvNorm, XnorConvNorm), layers without parameters, and a dense
+        layer at the end
     x : [n, 1, S, T] float    a few windows, for shapes
     classes : int
 

@@ -5,9 +5,9 @@ inputs: input [1, H, W, C] int8; thresholds [C] int16: an input counts as +1 fro
     the scales of the filters; bias [N] int32 or absent
 output: [1, OH, OW, N] int8
 
-Taps outside the input count as 0. A batch norm in front of the sign is a threshold of each channel, exactly; where its
-gain is negative, the weights of that channel are. TFLite has no such operator. It is defined as the chain that `expand`
-writes: a depthwise_conv_2d that yields -1 or +1, and a conv_2d by weights of -1 and +1.
+Taps outside the input count as 0. A batch norm in front of the sign is a threshold of each channel, exactly; where
+its gain is negative, the weights of that channel are. TFLite has no such operator. It is defined as the chain that
+`expand` writes: a depthwise_conv_2d that yields -1 or +1, and a conv_2d by weights of -1 and +1.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ class XnorConv(Op):
             raise GraphError(f"{where} needs an input [1,H,W,C], thresholds [C] and weights [N,KH,KW,C/32], got "
                              f"{x.shape}, {thresholds.shape} and {weights.shape}.")
         if (thresholds.dtype, weights.dtype) != (DType.INT16, DType.INT32) or weights.qparams is None:
-            raise GraphError(f"{where} needs thresholds of int16 and weights of int32 with the scales of the filters.")
+            raise GraphError(f"{where} needs thresholds of int16, and weights of int32 with the filters' scales.")
         if node.attrs.dilation != (1, 1):
             raise GraphError(f"{where} has no dilation, got {node.attrs.dilation}.")
         return _CONV.output_shapes(*self._signs(graph, node))
