@@ -51,11 +51,16 @@ def whole(tmp_path_factory):
 def test_a_signal_waits_until_processes_are_started_whichever_thread_takes_it():
     over = threading.Event()
     threading.Thread(target=over.wait, daemon=True).start()  # takes what the main thread blocks, as PyTorch's do
-    went_on = False
-    with pytest.raises(KeyboardInterrupt), signals_wait():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)
-        went_on = True
+    went_on = []
+
+    def begin():
+        with signals_wait():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            went_on.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        begin()
     over.set()
     assert went_on and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
