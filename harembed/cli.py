@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harembed import cli_attributes, cli_compress, cli_predictor, cli_reproduce, cli_search
+from harembed import cli_attributes, cli_combine, cli_compress, cli_predictor, cli_reproduce, cli_search
 from harembed.cli_options import (
     BACKENDS,
     GOALS,
@@ -52,6 +52,7 @@ def common(
 app.command("search", epilog=cli_search.SEARCH_EPILOG)(cli_search.search)
 app.command("sweep", epilog=cli_search.SWEEP_EPILOG)(cli_search.sweep)
 app.command("compress", epilog=cli_compress.EPILOG)(cli_compress.compress)
+app.command("combine", epilog=cli_combine.EPILOG)(cli_combine.combine)
 app.command("attributes", epilog=cli_attributes.EPILOG)(cli_attributes.attributes)
 app.command("reproduce", epilog=cli_reproduce.EPILOG)(cli_reproduce.reproduce)
 

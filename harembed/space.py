@@ -250,6 +250,11 @@ def with_xnor(arch: Network) -> Architecture:
     return replace(chain, xnor=True)
 
 
+def dense(arch: Network) -> Network:
+    """The same network without Lego filters and signs."""
+    return replace(arch, lego=None, xnor=False) if isinstance(arch, Architecture) else arch
+
+
 def is_xnor(arch: Network, inputs: int) -> bool:
     """Whether a convolution of so many input channels is of signs."""
     return isinstance(arch, Architecture) and arch.xnor and inputs > 1

@@ -22,7 +22,7 @@ from harembed.search.executor import Map, workers
 from harembed.search.settings import SearchSettings
 from harembed.search_job import SearchJob
 from harembed.settings import RunSettings, stored_settings
-from harembed.space import Network, network_from_dict
+from harembed.space import Network, dense, network_from_dict
 from harembed.train.augment import Sensors
 from harembed.train.calibration import probabilities
 from harembed.train.device import device_of
@@ -37,7 +37,8 @@ _SAME = ("dataset", "window", "hop", "split")  # settings that say which recordi
 
 def teacher_of(job: SearchJob, arch: Network, x: Tensor, y: Tensor, sensors: Sensors,
                tick: Tick) -> Teacher | None:
-    """The teacher of a run, None if it has none; trains those of --teachers that teachers.pt lacks.
+    """The teacher of a run, None if it has none; trains those of --teachers that teachers.pt lacks. They have neither
+    Lego filters nor signs.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def teacher_of(job: SearchJob, arch: Network, x: Tensor, y: Tensor, sensors: Sen
     if not s.teachers and not s.teacher:
         return None
     known = _read(job.run)
-    for number in _train(job, arch, (x, y, sensors), sum(not n["given"] for n in known), known):
+    for number in _train(job, dense(arch), (x, y, sensors), sum(not n["given"] for n in known), known):
         _write(job.run, known)
         tick(number, s.teachers or 0, f"teacher {number} of {s.teachers}")
     return _teacher(known, s).to(x.device)

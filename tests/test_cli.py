@@ -141,9 +141,9 @@ def test_a_signal_ends_the_run_with_its_code_and_no_partial_file(tmp_path, sent,
     assert not [p for p in out.rglob("*") if p.name.endswith(".tmp")]
 
 
-@pytest.mark.parametrize("verb", ["search", "sweep", "reproduce", "compile", "bench", "profile", "fit-latency",
-                                  "check-latency", "validate", "export", "report", "boards", "datasets", "doctor",
-                                  "predictor database", "predictor fit"])
+@pytest.mark.parametrize("verb", ["search", "sweep", "compress", "combine", "attributes", "reproduce", "compile",
+                                  "bench", "profile", "fit-latency", "check-latency", "validate", "export", "report",
+                                  "boards", "datasets", "doctor", "predictor database", "predictor fit"])
 def test_every_verb_has_help_with_an_example(verb, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["harembed", *verb.split(), "--help"])
     monkeypatch.setenv("COLUMNS", "200")

@@ -21,7 +21,7 @@ LEVELS = {
     "cli_predictor": 7, "backend_build": 7, "compare": 7, "devices": 7, "latency": 7, "verify": 7, "sweep": 7,
     "pipeline": 7, "doctor": 7, "reproduce": 7, "cli": 7, "cli_reproduce": 7,
     "cli_compress": 7, "cli_options": 7, "cli_search": 7, "teachers": 7, "pretraining": 7,
-    "attributes": 7, "cli_attributes": 7, "temperature": 7,
+    "attributes": 7, "cli_attributes": 7, "temperature": 7, "forms": 7, "combinations": 7, "cli_combine": 7,
 }
 TORCH_FREE = ("ir", "cost", "export/tflite.py", "export/tflite_import.py", "export/onnx.py", "export/csource.py",
               "export/oracles.py", "export/cmsis_nn.py", "export/tflm.py", "backends.py", "libraries.py", "build.py",

@@ -1,0 +1,61 @@
+"""The ways to make a network's convolutions, and how wide it may be in each."""
+
+from dataclasses import dataclass
+
+from harembed.cost.dims import dims_of
+from harembed.cost.macs import constant_bytes
+from harembed.errors import SearchError
+from harembed.lego import Lego
+from harembed.models.widths import widths, with_widths
+from harembed.space import Architecture, with_lego, with_xnor
+
+_STEPS = 96  # widths that are tried, an eighth of an octave apart
+_LARGEST = 16.0  # times as wide
+
+
+@dataclass(frozen=True)
+class Form:
+    """
+    Attributes
+    ----------
+    lego : bricks of Lego filters, or none
+    xnor : signs
+    multiple : widths are multiples of it, which the form makes good use of
+    """
+
+    name: str
+    lego: Lego | None = None
+    xnor: bool = False
+    multiple: int = 1
+
+    def of(self, arch: Architecture) -> Architecture:
+        """The network in this form.
+
+        Raises
+        ------
+        SearchError    it cannot have it
+        """
+        if self.lego:
+            return with_lego(arch, self.lego)
+        return with_xnor(arch) if self.xnor else arch
+
+
+FORMS = (Form("int8"), Form("Lego o=2, m=0.5", Lego(2, 0.5), multiple=2), Form("Lego o=4, m=0.25", Lego(4, 0.25),
+                                                                               multiple=4),
+         Form("XNOR", xnor=True, multiple=8))
+
+
+def widest(arch: Architecture, form: Form, most_bytes: int) -> Architecture | None:
+    """The network in this form with all its widths scaled alike, so that its constants need as many bytes as they
+    may, by estimate (harembed.cost.macs.constant_bytes); None if even the narrowest needs more."""
+    now = widths(arch)
+    for step in range(_STEPS):
+        factor = _LARGEST * 2 ** (-step / 8)
+        scaled = [max(round(w * factor / form.multiple), 1) * form.multiple for w in now]
+        try:
+            made = form.of(with_widths(arch, scaled))
+        except SearchError:
+            continue
+        if constant_bytes(dims_of(made)) <= most_bytes:
+            return made
+    return None
