@@ -19,7 +19,7 @@ from harembed.errors import GraphError
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams, TensorSpec
 from harembed.ir.ops.base import Case, DspForm, Expansion, Goal, Op, Prepared
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs, Conv2DParams, output_length
-from harembed.ir.ops.xnor_dsp import xnor_dsp
+from harembed.ir.ops.xnor_dsp import scratch_bytes, xnor_dsp
 
 BITS = 32
 _CONV = Conv2D()
@@ -76,7 +76,7 @@ class XnorConv(Op):
         return Prepared("he_xnor_conv_s8", params, scratch_bytes=4 * x.shape[1] * x.shape[2] * words)
 
     def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
-        return self.prepare(graph, node).scratch_bytes
+        return scratch_bytes(self.prepare(graph, node).params)
 
     def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
         thresholds, weights, bias = (graph[t].data if t else None for t in node.inputs[1:])
