@@ -53,7 +53,7 @@ EMULATION = "-DHE_DSP_EMULATION=1"
 PORTABLE = "-DHE_FORCE_PORTABLE=1"
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 KERNELS = ("conv_2d", "lego_conv", "depthwise_conv_2d", "fully_connected", "lstm", "gru", "add", "sub", "mul",
-           "batch_matmul", "softmax", "mean", "sum", "average_pool_2d", "max_pool_2d", "prelu")
+           "batch_matmul", "softmax", "mean", "sum", "average_pool_2d", "max_pool_2d", "prelu", "xnor_conv")
 
 
 def same(stride: tuple[int, int] = (1, 1), dilation: tuple[int, int] = (1, 1),

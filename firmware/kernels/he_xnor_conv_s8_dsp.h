@@ -2,9 +2,16 @@
  *
  * Convolution of signs by signs: the form for the DSP instructions, equal to he_xnor_conv_s8.c bit for bit.
  *
- * Inputs become bits four at a time: SSUB8 compares, SEL picks their places, USAD8 adds these up. The patch of a position
- * is one run of words for each row of the filter. Cores without NEON or MVE cannot count bits: words in which input and
- * weights differ are summed bit by bit by carry-save adders, seven to three, and only those three are counted.
+ * Inputs become bits four at a time: SSUB8 compares, SEL picks their places, USAD8 adds these up. The bits under the
+ * filter are gathered once per position, for all filters; taps outside the input read as zeros, and how much these
+ * differ is known: by the ones of the weights there.
+ *
+ * Cores without NEON or MVE cannot count bits. Three words a, b, c of bits that differ are first added up bit by bit:
+ * the low bits of the sums are s = a ^ b ^ c, the high bits s ^ ((a ^ b) | (a ^ c)). These three EORs may as well be
+ * made of input and of weights before both meet: of weights when they are packed, of the input once per position. Then
+ * both bits are counted in fields of 2, 4 and 8 bits: a word already counts the high half of a field of 2 n bits 2^n
+ * times, so that 2^n - 1 times the high half are taken away; to 4 bits for low and high bits at once, to 8 bits by the
+ * USADA8 that adds up all fields.
  */
 #ifndef HE_XNOR_CONV_S8_DSP_H
 #define HE_XNOR_CONV_S8_DSP_H
@@ -25,17 +32,16 @@ typedef struct {
     int32_t filter_h, filter_w;
     int32_t stride_h, stride_w;
     int32_t pad_top, pad_left;
-    int32_t inner_top, inner_rows; /* outputs all of whose taps lie inside the input */
-    int32_t inner_left, inner_columns;
     int32_t layout;            /* of nothing: there is one */
     int32_t words;             /* of the bits of one position */
     int32_t shift;             /* of all sums to the left; -1: each filter's own */
     const int8_t *thresholds;  /* [C] */
     const uint32_t *kept;      /* [words]: 0 for channels that are never reached */
-    const uint32_t *weights;   /* [O,KH,KW,words] of bits */
-    int32_t filter_words;      /* in channel: all of he_channel_s8, or start and multiplier */
+    int32_t channel_words;     /* in filters: all of he_channel_s8, or start and multiplier */
     int32_t rounding;          /* of all filters, if there are two words */
-    const int32_t *channel;    /* [O][filter_words] */
+    const uint32_t *filters;   /* [O][KH*KW*words of bits, three by three as he_xnor_triples; channel_words] */
+    int32_t outside_bytes;     /* in ones: of a filter; 0: no tap is ever outside */
+    const uint8_t *ones;       /* [O][outside_bytes], and 3 more: how many bits of each 7 words of a tap are 1 */
     he_requantize_s8 requantize;
 } he_xnor_conv_s8_dsp_params;
 
@@ -77,175 +83,224 @@ HE_ALWAYS_INLINE void he_xnor_to_bits(const he_xnor_conv_s8_dsp_params *p, const
     }
 }
 
-/* a + b + c, bit by bit: the sum has weight 1, *carry weight 2. */
-HE_ALWAYS_INLINE uint32_t he_add_bits(uint32_t a, uint32_t b, uint32_t c, uint32_t *carry)
+/* Three by three words a, b, c become a ^ b ^ c, a ^ b, a ^ c; up to two words are left as they are. */
+HE_ALWAYS_INLINE void he_xnor_triples(uint32_t *x, int32_t words)
 {
-    const uint32_t either = a ^ b;
-    *carry = (a & b) | (either & c);
-    return either ^ c;
+    for (; words >= 3; words -= 3) {
+        const uint32_t a = x[0], b = x[1], c = x[2];
+        x[0] = a ^ b ^ c;
+        x[1] = a ^ b;
+        x[2] = a ^ c;
+        x += 3;
+    }
 }
 
-/* What counts bits, in registers: shifts are then part of an AND. */
-typedef struct {
-    uint32_t ones, twos; /* of 2 and of 4 bits */
-} he_bit_masks;
-
-HE_ALWAYS_INLINE he_bit_masks he_masks(void)
+/* The bits under the filter, with zeros outside the input; how many taps those are, and 255 in each of their bytes. */
+HE_ALWAYS_INLINE int32_t he_xnor_patch(const he_xnor_conv_s8_dsp_params *p, const uint32_t *bits, int32_t top,
+                                       int32_t left, uint32_t *patch, uint8_t *outside)
 {
-    const he_bit_masks m = {(uint32_t)he_in_register(0x55555555), (uint32_t)he_in_register(0x33333333)};
-    return m;
+    int32_t count = 0;
+    uint32_t *to = patch;
+    for (int32_t i = 0; i < p->filter_h; ++i) {
+        const bool row = (uint32_t)(top + i) < (uint32_t)p->input_h;
+        int32_t from = ((top + i) * p->input_w + left) * p->words;
+        for (int32_t j = 0; j < p->filter_w; ++j) {
+            const bool inside = p->outside_bytes == 0 || (row && (uint32_t)(left + j) < (uint32_t)p->input_w);
+            count += inside ? 0 : 1;
+            HE_UNROLL
+            for (int32_t w = 0; w < p->words; ++w) {
+                *to++ = inside ? bits[from + w] : 0;
+                if (p->outside_bytes != 0 && w % 7 == 0) {
+                    *outside++ = inside ? 0 : 255;
+                }
+            }
+            from += p->words;
+        }
+    }
+    he_xnor_triples(patch, p->filter_h * p->filter_w * p->words);
+    return count;
 }
 
-/* Ones in each byte. */
-HE_ALWAYS_INLINE uint32_t he_ones_by_byte(he_bit_masks m, uint32_t x)
-{
-    x -= (x >> 1) & m.ones;
-    x = (x & m.twos) + ((x >> 2) & m.twos);
-    return (x + (x >> 4)) & 0x0F0F0F0FU;
-}
-
-/* The sum of all bytes. */
-HE_ALWAYS_INLINE uint32_t he_sum_of_bytes(uint32_t x)
+/* sum + the sum of all |a - b| by byte. */
+HE_ALWAYS_INLINE uint32_t he_usada8(uint32_t a, uint32_t b, uint32_t sum)
 {
 #if defined(HE_DSP_EMULATION) && HE_DSP_EMULATION
-    return (x & 0xFFU) + ((x >> 8) & 0xFFU) + ((x >> 16) & 0xFFU) + (x >> 24);
-#else
-    uint32_t sum;
-    __asm__("usad8 %0, %1, %2" : "=r"(sum) : "r"(x), "r"(0U));
+    for (uint32_t i = 0; i < 32U; i += 8U) {
+        const uint32_t x = (a >> i) & 0xFFU, y = (b >> i) & 0xFFU;
+        sum += x > y ? x - y : y - x;
+    }
     return sum;
+#else
+    uint32_t result;
+    if (__builtin_constant_p(sum) && sum == 0) {
+        __asm__ volatile("usad8 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    } else {
+        __asm__ volatile("usada8 %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    }
+    return result;
 #endif
 }
 
-/* Input and weights on the way through a run. */
+/* x & mask, a constant, of which the shift is part of the next instruction: compilers like to shift first. */
+HE_ALWAYS_INLINE uint32_t he_masked(uint32_t x, uint32_t mask)
+{
+    x &= mask;
+#if !(defined(HE_DSP_EMULATION) && HE_DSP_EMULATION)
+    __asm__("" : "+r"(x));
+#endif
+    return x;
+}
+
+/* A value that the compiler does not carry along beside others. */
+HE_ALWAYS_INLINE int32_t he_hidden(int32_t x)
+{
+    return (int32_t)he_masked((uint32_t)x, 0xFFFFFFFFU);
+}
+
+/* What counts bits, in registers. */
+typedef struct {
+    uint32_t twos, three;
+} he_bit_constants;
+
+HE_ALWAYS_INLINE he_bit_constants he_in_registers(void)
+{
+    const he_bit_constants k = {(uint32_t)he_in_register(0x33333333), (uint32_t)he_in_register(3)};
+    return k;
+}
+
+/* Ones of every two bits. */
+HE_ALWAYS_INLINE uint32_t he_ones_of_two(uint32_t x)
+{
+    return x - (he_masked(x, 0xAAAAAAAAU) >> 1);
+}
+
+/* Of four: those of a and 2^shift times those of b. */
+HE_ALWAYS_INLINE uint32_t he_ones_of_four(he_bit_constants k, uint32_t a, uint32_t b, uint32_t shift)
+{
+    a = he_ones_of_two(a);
+    b = he_ones_of_two(b);
+    const uint32_t high = (k.twos & (a >> 2)) + ((k.twos & (b >> 2)) << shift);
+    return a + (b << shift) - k.three * high; /* at most 12; what overflows on the way returns */
+}
+
+/* sum + all fields of four bits. */
+HE_ALWAYS_INLINE uint32_t he_add_fields(uint32_t sum, uint32_t x)
+{
+    const uint32_t high = he_masked(x, 0xF0F0F0F0U);
+    return he_usada8(x, high - (high >> 4), sum);
+}
+
+/* Input and weights on the way through a filter. */
 typedef struct {
     const uint32_t *x, *w;
 } he_bit_runs;
-
-/* Bits in which the next two words differ. */
-HE_ALWAYS_INLINE he_words he_next_two_differing(he_bit_runs *at)
-{
-    const he_words a = he_next_two(&at->x), b = he_next_two(&at->w);
-    return (he_words){a.first ^ b.first, a.second ^ b.second};
-}
 
 HE_ALWAYS_INLINE uint32_t he_next_differing(he_bit_runs *at)
 {
     return he_next_word(&at->x) ^ he_next_word(&at->w);
 }
 
-/* How many bits of seven words differ, by byte: at most 56. */
-HE_ALWAYS_INLINE uint32_t he_seven_words(he_bit_masks m, he_bit_runs *at)
+HE_ALWAYS_INLINE he_words he_next_two_differing(he_bit_runs *at)
 {
-    uint32_t twos0, twos1, twos2, fours;
-    const he_words a = he_next_two_differing(at);
-    uint32_t ones = he_add_bits(a.first, a.second, he_next_differing(at), &twos0);
-    const he_words b = he_next_two_differing(at);
-    ones = he_add_bits(ones, b.first, b.second, &twos1);
-    const he_words c = he_next_two_differing(at);
-    ones = he_add_bits(ones, c.first, c.second, &twos2);
-    const uint32_t twos = he_add_bits(twos0, twos1, twos2, &fours);
-    return he_ones_by_byte(m, ones) + 2 * (he_ones_by_byte(m, twos) + 2 * he_ones_by_byte(m, fours));
+    const he_words a = he_next_two(&at->x), b = he_next_two(&at->w);
+    return (he_words){a.first ^ b.first, a.second ^ b.second};
 }
 
-/* Of three words: at most 24. */
-HE_ALWAYS_INLINE uint32_t he_three_words(he_bit_masks m, he_bit_runs *at)
+/* Of more than one word two. */
+HE_ALWAYS_INLINE he_words he_up_to_two_differing(he_bit_runs *at, int32_t words)
 {
-    uint32_t twos;
-    const he_words a = he_next_two_differing(at);
-    const uint32_t ones = he_add_bits(a.first, a.second, he_next_differing(at), &twos);
-    return he_ones_by_byte(m, ones) + 2 * he_ones_by_byte(m, twos);
+    return words > 1 ? he_next_two_differing(at) : (he_words){he_next_differing(at), 0};
 }
 
-/* sum + how many bits of `words` words differ. */
-HE_ALWAYS_INLINE uint32_t he_xnor_differing(he_bit_masks m, uint32_t sum, he_bit_runs *at, int32_t words)
+/* sum + how many bits of three words differ: s = a ^ b ^ c, ab = a ^ b, ac = a ^ c. */
+HE_ALWAYS_INLINE uint32_t he_add_triple(he_bit_constants k, uint32_t sum, uint32_t s, uint32_t ab, uint32_t ac)
 {
-    uint32_t rest = 0;
-    HE_UNROLL
-    for (; words >= 14; words -= 7) {
-        sum += he_sum_of_bytes(he_seven_words(m, at));
-    }
-    if (words >= 7) {
-        rest = he_seven_words(m, at);
-        words -= 7;
-    }
-    HE_UNROLL
-    for (; words >= 3; words -= 3) {
-        rest += he_three_words(m, at);
-    }
-    HE_UNROLL
-    for (; words > 0; --words) {
-        rest += he_ones_by_byte(m, he_next_differing(at));
-    }
-    return sum + he_sum_of_bytes(rest); /* at most 56 + 48 by byte */
+    return he_add_fields(sum, he_ones_of_four(k, s, s ^ (ab | ac), 1));
 }
 
-/* The same, one copy for all layers: for runs that the border cuts. */
-uint32_t he_xnor_count(const uint32_t *x, const uint32_t *w, int32_t words);
-
-/* Requantise the sum of a filter that starts at `start` and loses two for each of `differing` bits. */
-HE_ALWAYS_INLINE int8_t he_xnor_scaled(const he_xnor_conv_s8_dsp_params *p, const int32_t *channel, int32_t less,
-                                       uint32_t differing)
+/* How many bits of a filter differ. */
+HE_ALWAYS_INLINE uint32_t he_xnor_differing(he_bit_constants k, he_bit_runs *at, int32_t words)
 {
-    const bool alike = p->filter_words == 2;
-    const int32_t whole[] = {0, channel[1], alike ? p->rounding : channel[2], alike ? 0 : channel[3]};
+    uint32_t sum = 0;
+    HE_UNROLL
+    for (; words >= 6; words -= 6) {
+        const he_words a = he_next_two_differing(at), b = he_next_two_differing(at);
+        sum = he_add_triple(k, sum, a.first, a.second, b.first);
+        const he_words c = he_next_two_differing(at);
+        sum = he_add_triple(k, sum, b.second, c.first, c.second);
+    }
+    he_words rest = {0, 0};
+    if (words >= 3) {
+        const he_words a = he_next_two_differing(at), b = he_up_to_two_differing(at, words - 2);
+        sum = he_add_triple(k, sum, a.first, a.second, b.first);
+        words -= 3;
+        rest.first = b.second;
+        rest.second = words == 2 ? he_next_differing(at) : 0;
+    } else if (words > 0) {
+        rest = he_up_to_two_differing(at, words);
+    }
+    if (words == 2) {
+        sum = he_add_fields(sum, he_ones_of_four(k, rest.first, rest.second, 0));
+    } else if (words == 1) {
+        const uint32_t ones = he_ones_of_two(rest.first);
+        sum = he_add_fields(sum, ones - k.three * (k.twos & (ones >> 2)));
+    }
+    return sum;
+}
+
+/* How many bits of the weights outside the input are 1. */
+HE_ALWAYS_INLINE uint32_t he_xnor_outside(const he_xnor_conv_s8_dsp_params *p, int32_t filter, const uint8_t *outside)
+{
+    const int8_t *ones = (const int8_t *)p->ones + filter * p->outside_bytes, *mask = (const int8_t *)outside;
+    uint32_t sum = 0;
+    HE_UNROLL
+    for (int32_t i = 0; i < p->outside_bytes; i += 4) {
+        sum = he_usada8(he_load_4(ones + i) & he_load_4(mask + i), 0, sum);
+    }
+    return sum;
+}
+
+/* Requantise the sum of a filter that starts at all taps in agreement and is less by less * 2^unit. */
+HE_ALWAYS_INLINE int8_t he_xnor_scaled(const he_xnor_conv_s8_dsp_params *p, const uint32_t **channel, uint32_t less,
+                                       int32_t unit)
+{
+    const bool alike = p->channel_words == 2;
+    const he_words first = he_next_two(channel);
+    const he_words second = alike ? (he_words){(uint32_t)p->rounding, 0} : he_next_two(channel);
+    const int32_t whole[] = {0, (int32_t)first.second, (int32_t)second.first, (int32_t)second.second};
     const int32_t shift = p->shift >= 0 ? p->shift : whole[3];
-    const uint32_t sum = (uint32_t)channel[0] - (((uint32_t)less + 2 * differing) << shift);
-    return he_requantize_s8_sum(&p->requantize, whole, (int32_t)sum);
-}
-
-/* All filters where some taps lie outside the input: those count as nothing. */
-HE_ALWAYS_INLINE void he_xnor_border(const he_xnor_conv_s8_dsp_params *p, const uint32_t *bits, int32_t top,
-                                     int32_t left, int8_t *y)
-{
-    const int32_t first = left < 0 ? -left : 0;
-    const int32_t end = p->filter_w < p->input_w - left ? p->filter_w : p->input_w - left;
-    const int32_t columns = end > first ? end - first : 0;
-    const uint32_t *w = p->weights;
-    for (int32_t o = 0; o < p->output_c; ++o) {
-        int32_t outside = p->filter_h * p->filter_w;
-        uint32_t differing = 0;
-        for (int32_t i = 0; i < p->filter_h; ++i) {
-            if ((uint32_t)(top + i) < (uint32_t)p->input_h) {
-                differing += he_xnor_count(bits + ((top + i) * p->input_w + left + first) * p->words,
-                                           w + first * p->words, columns * p->words);
-                outside -= columns;
-            }
-            w += p->filter_w * p->words;
-        }
-        *y++ = he_xnor_scaled(p, p->channel + o * p->filter_words, outside * p->input_c, differing);
-    }
+    return he_requantize_s8_sum(&p->requantize, whole, (int32_t)(first.first - ((less << unit) << shift)));
 }
 
 /* With constant params and layout everything folds that does not depend on the data. input [H,W,C], output [OH,OW,O];
- * scratch starts at a multiple of 4. */
+ * scratch starts at a multiple of 4: bits of the input, those under the filter, a byte for each of outside_bytes. */
 HE_ALWAYS_INLINE void he_xnor_conv_s8_dsp_inline(const he_xnor_conv_s8_dsp_params *p, int32_t layout,
                                                  const int8_t *input, int8_t *output, uint8_t *scratch)
 {
     (void)layout;
-    uint32_t *const bits = (uint32_t *)(void *)scratch;
-    const he_bit_masks m = he_masks();
+    const int32_t words = p->filter_h * p->filter_w * p->words;
+    uint32_t *const bits = (uint32_t *)(void *)scratch, *const patch = bits + p->input_h * p->input_w * p->words;
+    uint8_t *const outside = (uint8_t *)(patch + words);
+    /* A bit that differs takes away 2, a tap outside all of its channels: whole steps of 2 if these are even. */
+    const int32_t halves = p->input_c & 1;
+    const he_bit_constants k = he_in_registers();
     he_xnor_to_bits(p, input, bits);
+    for (int32_t i = p->outside_bytes; (i & 3) != 0; ++i) {
+        outside[i] = 0;
+    }
     for (int32_t oy = 0; oy < p->output_h; ++oy) {
-        const int32_t top = oy * p->stride_h - p->pad_top;
         for (int32_t ox = 0; ox < p->output_w; ++ox) {
-            const int32_t left = ox * p->stride_w - p->pad_left;
-            if ((uint32_t)(oy - p->inner_top) >= (uint32_t)p->inner_rows
-                || (uint32_t)(ox - p->inner_left) >= (uint32_t)p->inner_columns) {
-                he_xnor_border(p, bits, top, left, output);
-                output += p->output_c;
-                continue;
-            }
-            he_bit_runs at = {NULL, p->weights};
-            const int32_t *channel = p->channel;
+            const int32_t cut = he_xnor_patch(p, bits, oy * p->stride_h - p->pad_top,
+                                              ox * p->stride_w - p->pad_left, patch, outside);
+            he_bit_runs at = {NULL, p->filters};
             for (int32_t o = p->output_c; o > 0; --o) {
-                at.x = bits + (top * p->input_w + left) * p->words;
-                uint32_t differing = 0;
-                for (int32_t i = p->filter_h; i > 0; --i) {
-                    differing = he_xnor_differing(m, differing, &at, p->filter_w * p->words);
-                    at.x += (p->input_w - p->filter_w) * p->words;
+                at.x = patch;
+                uint32_t less = he_xnor_differing(k, &at, words) << halves;
+                if (p->outside_bytes != 0 && cut != 0) {
+                    less += (uint32_t)(cut * p->input_c) >> (1 - halves);
+                    less -= he_xnor_outside(p, p->output_c - he_hidden(o), outside) << halves;
                 }
-                *output++ = he_xnor_scaled(p, channel, 0, differing);
-                channel += p->filter_words;
+                *output++ = he_xnor_scaled(p, &at.w, less, 1 - halves);
             }
         }
     }

@@ -11,6 +11,7 @@ from typing import Any
 from harembed.cost.branches import branch_live_sets
 from harembed.feature_graph import GraphConv
 from harembed.ir.ops.lego_dsp import lego_scratch_bytes
+from harembed.ir.ops.xnor_dsp import xnor_scratch_bytes
 from harembed.space import (
     AttendTail,
     ConvTail,
@@ -40,6 +41,13 @@ class LegoDims:
 
 
 @dataclass(frozen=True)
+class XnorDims:
+    """Of a convolution of signs by signs."""
+
+    scratch_bytes: int
+
+
+@dataclass(frozen=True)
 class ConvDims:
     """A convolution on [1, rows, length, filters]; rows are sensors in the first stage and 1 behind fusion."""
 
@@ -52,7 +60,7 @@ class ConvDims:
     filters_out: Number
     kernel_elements: Number  # height times width of the filter
     lego: LegoDims | None = None
-    xnor: bool = False  # of signs by signs
+    xnor: XnorDims | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,8 @@ def recurrent_dims(tail: RecurrentTail, sensors: Number, length: Number, filters
 
 def _conv_tail(tail: ConvTail, arch: Network, length: int, filters: int) -> ConvTailDims:
     fusion = ConvDims(1, arch.rows, length, filters, 1, length, tail.fusion, arch.rows,
-                      _lego(arch, filters, tail.fusion, (arch.rows, 1), 1), is_xnor(arch, filters))
+                      _lego(arch, filters, tail.fusion, (arch.rows, 1), 1),
+                      _xnor(arch, filters, arch.rows * length, arch.rows, False))
     convs, length, features = _chain(arch, tail.convs, 1, length, tail.fusion)
     return ConvTailDims((fusion, *convs), length, features, arch.classes)
 
@@ -172,8 +181,9 @@ def _chain(arch: Network, layers: tuple[TemporalConv, ...], rows: int, length: i
     for layer in layers:
         after = temporal_length(length, layer.kernel, layer.stride, arch.padding)
         parts = _lego(arch, filters, layer.filters, (1, layer.kernel), layer.stride)
+        cut = arch.padding == "same" and (after - 1) * layer.stride + layer.kernel > length
         dims.append(ConvDims(1, rows, length, filters, rows, after, layer.filters, layer.kernel, parts,
-                             is_xnor(arch, filters)))
+                             _xnor(arch, filters, rows * length, layer.kernel, cut)))
         length, filters = after, layer.filters
     return tuple(dims), length, filters
 
@@ -184,3 +194,7 @@ def _lego(arch: Network, inputs: int, filters: int, kernel: tuple[int, int], str
         return None
     fragments, bricks = parts
     return LegoDims(*parts, lego_scratch_bytes((bricks, *kernel, inputs // fragments), fragments, stride, 1))
+
+
+def _xnor(arch: Network, inputs: int, positions: int, taps: int, cut: bool) -> XnorDims | None:
+    return XnorDims(xnor_scratch_bytes(positions, inputs, taps, cut)) if is_xnor(arch, inputs) else None

@@ -26,7 +26,6 @@ from harembed.ir.ops.dense_dsp import dense_scratch_bytes
 from harembed.ir.ops.gru_dsp import gru_scratch_bytes
 from harembed.ir.ops.lstm_dsp import lstm_scratch_bytes
 from harembed.ir.ops.matmul_dsp import matmul_scratch_bytes
-from harembed.ir.ops.xnor_dsp import xnor_scratch_bytes
 
 LSTM_STATE_BYTES = 3  # per hidden unit: output int8, cell int16
 
@@ -59,7 +58,7 @@ def _conv(c: ConvDims) -> Number:
 
 def _conv_scratch(c: ConvDims) -> Number:
     if c.xnor:
-        return xnor_scratch_bytes(c.rows_in, c.length_in, c.filters_in)
+        return c.xnor.scratch_bytes
     return c.lego.scratch_bytes if c.lego else conv_scratch_bytes(c.kernel_elements, c.filters_in)
 
 

@@ -19,7 +19,7 @@ from harembed.errors import GraphError
 from harembed.ir.graph import DType, GraphBuilder, IntGraph, Kind, Node, QParams, TensorSpec
 from harembed.ir.ops.base import Case, DspForm, Expansion, Goal, Op, Prepared
 from harembed.ir.ops.conv import Conv2D, Conv2DAttrs, Conv2DParams, output_length
-from harembed.ir.ops.xnor_dsp import xnor_dsp, xnor_scratch_bytes
+from harembed.ir.ops.xnor_dsp import is_cut, xnor_dsp, xnor_scratch_bytes
 
 BITS = 32
 _CONV = Conv2D()
@@ -73,10 +73,12 @@ class XnorConv(Op):
         x = graph[node.inputs[0]]
         words = words_of(x.shape[3])
         params = XnorConvParams(_CONV.prepare(*self._signs(graph, node)).params, words)
-        return Prepared("he_xnor_conv_s8", params, scratch_bytes=xnor_scratch_bytes(*x.shape[1:]))
+        return Prepared("he_xnor_conv_s8", params, scratch_bytes=4 * x.shape[1] * x.shape[2] * words)
 
     def dsp_scratch_bytes(self, graph: IntGraph, node: Node) -> int:
-        return self.prepare(graph, node).scratch_bytes
+        x, weights = graph[node.inputs[0]].shape, graph[node.inputs[2]].shape
+        cut = is_cut(self.prepare(graph, node).params.conv)
+        return xnor_scratch_bytes(x[1] * x[2], x[3], weights[1] * weights[2], cut)
 
     def dsp(self, graph: IntGraph, node: Node, goal: Goal) -> DspForm | None:
         thresholds, weights, bias = (graph[t].data if t else None for t in node.inputs[1:])
@@ -172,6 +174,10 @@ XnorConv.CASES = (
     XnorConv.case("kernel_beyond_input", 2, 3, 4, 3, 1, 7, _same),
     XnorConv.case("length_one", 1, 1, 1, 1, 1, 1),
     XnorConv.case("long", 1, 20, 64, 8, 1, 15, _same),
+    XnorConv.case("stride_2", 1, 11, 64, 6, 1, 5, Conv2DAttrs((1, 2), padding="same", activation="relu")),
+    XnorConv.case("wide", 1, 7, 128, 5, 1, 5, _same),
+    XnorConv.case("taps_beyond_a_byte", 1, 5, 261, 4, 1, 3, _same),
+    XnorConv.case("two_words_valid", 1, 9, 64, 5, 1, 1),
     XnorConv.case("zero_points_extreme", 1, 9, 8, 4, 1, 3, Conv2DAttrs(padding="same"), (-128, 127)),
     XnorConv.case("zero_points_extreme_2", 1, 9, 8, 4, 1, 3, Conv2DAttrs(padding="same"), (127, -128)),
     XnorConv.case("all_or_nothing", 1, 9, 36, 4, 1, 3, Conv2DAttrs(padding="same"), extreme=True),

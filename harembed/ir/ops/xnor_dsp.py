@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from harembed.ir.ops.base import DspForm
-from harembed.ir.ops.conv_dsp import inner_outputs
 from harembed.ir.ops.requantize_dsp import RequantizeS8, are_alike, sign_channels
+
+_COUNTED_WORDS = 7  # whose ones fit into a byte
+_COUNTED_BITS = 32 * _COUNTED_WORDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,25 +28,41 @@ class XnorConvDspParams:
     stride_w: int
     pad_top: int
     pad_left: int
-    inner_top: int
-    inner_rows: int
-    inner_left: int
-    inner_columns: int
     layout: int
     words: int
     shift: int  # of all sums to the left, -1: each filter's own
     thresholds: np.ndarray  # [C] int8
     kept: np.ndarray  # [words] uint32: 0 for channels whose threshold no int8 reaches, which is 128
-    weights: np.ndarray  # [N, KH, KW, words] uint32
-    filter_words: int
+    channel_words: int
     rounding: int
-    channel: np.ndarray  # [N, filter_words] int32
+    filters: np.ndarray  # [N, KH * KW * words + channel_words] uint32
+    outside_bytes: int
+    ones: np.ndarray  # [N * outside_bytes + 3] uint8
     requantize: RequantizeS8
 
 
-def xnor_scratch_bytes(height: int, width: int, channels: int) -> int:
-    """Of the input [H, W, C] as bits."""
-    return 4 * height * width * -(-channels // 32)
+def xnor_scratch_bytes(positions: int, channels: int, taps: int, cut: bool) -> int:
+    """Bits of the input and of what is under the filter, and a byte for each tap that may lie outside.
+
+    Parameters
+    ----------
+    positions : of the input
+    taps : of a filter, over all its rows
+    cut : see is_cut
+    """
+    words = -(-channels // 32)
+    outside = taps * _parts(words) if cut else 0
+    return 4 * (words * (positions + taps) + -(-outside // 4))
+
+
+def is_cut(c: Any) -> bool:
+    """Whether a tap lies outside the input, at any position of the output.
+
+    c : Conv2DParams
+    """
+    ends = ((c.output_h - 1) * c.stride_h - c.pad_top + c.filter_h, (c.output_w - 1) * c.stride_w - c.pad_left
+            + c.filter_w)
+    return bool(c.pad_top or c.pad_left or ends[0] > c.input_h or ends[1] > c.input_w)
 
 
 def xnor_dsp(p: Any, thresholds: np.ndarray, weights: np.ndarray, signs: np.ndarray,
@@ -67,16 +85,35 @@ def xnor_dsp(p: Any, thresholds: np.ndarray, weights: np.ndarray, signs: np.ndar
     shifts = np.full(len(words), r.sum_shift) if r.sum_shift else words[:, 3] if r.shifted else np.zeros(len(words))
     # Sums start from all taps in agreement: what is counted are those that are not.
     words[:, 0] = (words[:, 0] + (flat.shape[1] << shifts.astype(np.int64)) + 2**31) % 2**32 - 2**31
-    inner_top, inner_rows = inner_outputs(c.input_h, c.filter_h, c.stride_h, 1, c.pad_top, c.output_h)
-    inner_left, inner_columns = inner_outputs(c.input_w, c.filter_w, c.stride_w, 1, c.pad_left, c.output_w)
     kept = np.zeros(32 * p.words, np.uint32)
     kept[: c.input_c] = thresholds <= 127
+    channel = words[:, : 2 if alike else 4].astype(np.int32).view(np.uint32)
+    ones = _ones(signs) if is_cut(c) else np.zeros((len(flat), 0), np.uint8)
     params = XnorConvDspParams(
         c.input_h, c.input_w, c.input_c, c.output_h, c.output_w, c.output_c, c.filter_h, c.filter_w, c.stride_h,
-        c.stride_w, c.pad_top, c.pad_left, inner_top, inner_rows, inner_left, inner_columns, layout=0, words=p.words,
+        c.stride_w, c.pad_top, c.pad_left, layout=0, words=p.words,
         shift=int(shifts[0]) if (shifts == shifts[0]).all() else -1,
         thresholds=np.minimum(thresholds, 127).astype(np.int8),
         kept=(kept.reshape(-1, 32) << np.arange(32, dtype=np.uint32)).sum(1, dtype=np.uint32),
-        weights=weights.view(np.uint32), filter_words=2 if alike else 4, rounding=int(words[0, 2]) if alike else 0,
-        channel=words[:, : 2 if alike else 4].astype(np.int32), requantize=r)
+        channel_words=channel.shape[1], rounding=int(words[0, 2]) if alike else 0,
+        filters=np.concatenate([_triples(weights.view(np.uint32).reshape(len(flat), -1)), channel], axis=1),
+        outside_bytes=ones.shape[1], ones=np.append(ones, np.zeros(3, np.uint8)), requantize=r)
     return DspForm("he_xnor_conv_s8_dsp", params, inline=True)
+
+
+def _triples(words: np.ndarray) -> np.ndarray:
+    """[N, words] uint32: three by three a, b, c become a ^ b ^ c, a ^ b, a ^ c; up to two are left as they are."""
+    whole = words.shape[1] // 3 * 3
+    a, b, c = (words[:, i:whole:3] for i in range(3))
+    return np.concatenate([np.stack([a ^ b ^ c, a ^ b, a ^ c], 2).reshape(len(words), whole), words[:, whole:]], 1)
+
+
+def _parts(words: int) -> int:
+    """Of a tap, whose bits a byte can count."""
+    return -(-words // _COUNTED_WORDS)
+
+
+def _ones(signs: np.ndarray) -> np.ndarray:
+    """[N, taps * parts] uint8: the ones of each part."""
+    parts = np.array_split(signs > 0, range(_COUNTED_BITS, signs.shape[3], _COUNTED_BITS), axis=3)
+    return np.stack([p.sum(3) for p in parts], 3).reshape(len(signs), -1).astype(np.uint8)
