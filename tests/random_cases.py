@@ -1,6 +1,7 @@
 """Cases of random shapes, scales, zero points and attributes, by operator."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from harembed.ir.ops.rearrange import PadAttrs, PadV2Attrs, ReshapeAttrs, Transp
 from harembed.ir.ops.slice import StridedSlice, StridedSliceAttrs
 from harembed.ir.ops.softmax import Softmax
 from harembed.ir.ops.unary import unary_case
+from harembed.ir.ops.xnor import XnorConv
 
 Rng = np.random.Generator
 ACTIVATIONS = ("none", "relu", "relu6")
@@ -73,6 +75,15 @@ def lego(rng: Rng) -> Case:
     zx, zy = zero_points(rng, 2)
     return LegoConv.case("random", *size, channels * fragments, filters, *kernel, fragments, bricks, attrs, (zx, zy),
                          bias=bool(rng.integers(2)), per_filter=bool(rng.integers(2)))
+
+
+def xnor(rng: Rng) -> Case:
+    size, kernel, attrs = _geometry(rng)
+    channels = int(rng.integers(1, 8) if rng.random() < 0.4 else rng.integers(8, 300))
+    zx, zy = zero_points(rng, 2)
+    return XnorConv.case("random", *size, channels, int(rng.integers(1, 8)), *kernel, replace(attrs, dilation=(1, 1)),
+                         (zx, zy), float(10 ** rng.uniform(-2, 0.5)), bias=bool(rng.integers(2)),
+                         extreme=rng.random() < 0.1)
 
 
 def elementwise(op: type[Add] | type[Sub] | type[Mul]) -> Callable[[Rng], Case]:
@@ -185,6 +196,7 @@ def lstm(rng: Rng) -> Case:
 KINDS: dict[str, Callable[[Rng], Case]] = {
     "conv_2d": sliding(Conv2D, 9),
     "lego_conv": lego,
+    "xnor_conv": xnor,
     "depthwise_conv_2d": sliding(DepthwiseConv2D, 9),
     "add": elementwise(Add), "sub": elementwise(Sub), "mul": elementwise(Mul),
     "prelu": prelu, "concatenation": concatenation, "strided_slice": strided_slice,

@@ -27,7 +27,8 @@ def test_the_widest_network_within_bytes_fills_them(form) -> None:
 
 
 def test_those_who_were_kept_aside_choose() -> None:
-    rows = [{"budget": 1, "name": name, "validation": v, "test": t} for name, v, t in (("a", 0.8, 0.9), ("b", 0.9, 0.7))]
+    rows = [{"budget": 1, "name": "a", "validation": 0.8, "test": 0.9},
+            {"budget": 1, "name": "b", "validation": 0.9, "test": 0.7}]
     assert best_of([*rows, {"budget": 2, "name": "c", "validation": 1.0, "test": 1.0}], 1) == "b"
 
 

@@ -169,7 +169,7 @@ def jobs() -> tuple[Job, ...]:
     cases = [c for op in KERNELS for c in OPS[op].CASES] + list(MORE_CASES)
     graphs = [c.build(rng) for c in cases]
     graphs = [g for g in graphs if dsp_goals(g)]
-    randoms = {**dict.fromkeys(KERNELS, 6), "conv_2d": 30, "lego_conv": 15}
+    randoms = {**dict.fromkeys(KERNELS, 6), "conv_2d": 30, "lego_conv": 15, "xnor_conv": 12}
     more = [KINDS[op](rng).build(rng) for op, count in randoms.items() if op in KINDS for _ in range(count)]
     graphs += [g for g in more if dsp_goals(g)]
     graphs += [with_extreme_bias(g) for g in graphs[:2]]

@@ -32,7 +32,7 @@ typedef struct {
     int32_t filter_h, filter_w;
     int32_t stride_h, stride_w;
     int32_t pad_top, pad_left;
-    int32_t layout;            /* of nothing: there is one */
+    int32_t layout;            /* what is done where taps lie outside: see HE_XNOR_ONES and HE_XNOR_TWICE */
     int32_t words;             /* of the bits of one position */
     int32_t shift;             /* of all sums to the left; -1: each filter's own */
     const int8_t *thresholds;  /* [C] */
@@ -40,10 +40,18 @@ typedef struct {
     int32_t channel_words;     /* in filters: all of he_channel_s8, or start and multiplier */
     int32_t rounding;          /* of all filters, if there are two words */
     const uint32_t *filters;   /* [O][KH*KW*words of bits, three by three as he_xnor_triples; channel_words] */
-    int32_t outside_bytes;     /* in ones: of a filter; 0: no tap is ever outside */
+    int32_t cut;               /* 0: no tap is ever outside */
+    int32_t outside_bytes;     /* in ones: of a filter; 0: no tap is ever outside, or HE_XNOR_TWICE */
     const uint8_t *ones;       /* [O][outside_bytes], and 3 more: how many bits of each 7 words of a tap are 1 */
     he_requantize_s8 requantize;
 } he_xnor_conv_s8_dsp_params;
+
+/* Zeros stand outside the input. Against them bits differ where the weights' are 1: how often is in a table, which is
+ * taken off again. */
+#define HE_XNOR_ONES 0
+/* Without a table: against zeros and against ones outside, added up. Then those outside differ once each, and those
+ * inside twice, which is just what the sum loses. */
+#define HE_XNOR_TWICE 1
 
 /* A bit for each of four inputs that has reached its threshold. */
 HE_ALWAYS_INLINE uint32_t he_four_at_least(uint32_t x, uint32_t thresholds)
@@ -95,21 +103,24 @@ HE_ALWAYS_INLINE void he_xnor_triples(uint32_t *x, int32_t words)
     }
 }
 
-/* The bits under the filter, with zeros outside the input; how many taps those are, and 255 in each of their bytes. */
+/* The bits under the filter, with `fill` in those outside the input; how many taps those are, and 255 in each of their
+ * bytes. */
 HE_ALWAYS_INLINE int32_t he_xnor_patch(const he_xnor_conv_s8_dsp_params *p, const uint32_t *bits, int32_t top,
-                                       int32_t left, uint32_t *patch, uint8_t *outside)
+                                       int32_t left, uint32_t fill, uint32_t *patch, uint8_t *outside)
 {
     int32_t count = 0;
-    uint32_t *to = patch;
+    uint32_t *to = patch; /* unused bits of weights are 0, too */
     for (int32_t i = 0; i < p->filter_h; ++i) {
         const bool row = (uint32_t)(top + i) < (uint32_t)p->input_h;
         int32_t from = ((top + i) * p->input_w + left) * p->words;
         for (int32_t j = 0; j < p->filter_w; ++j) {
-            const bool inside = p->outside_bytes == 0 || (row && (uint32_t)(left + j) < (uint32_t)p->input_w);
+            const bool inside = p->cut == 0 || (row && (uint32_t)(left + j) < (uint32_t)p->input_w);
             count += inside ? 0 : 1;
             HE_UNROLL
             for (int32_t w = 0; w < p->words; ++w) {
-                *to++ = inside ? bits[from + w] : 0;
+                const int32_t channels = p->input_c - 32 * w;
+                const uint32_t used = channels < 32 ? (1U << (channels & 31)) - 1U : 0xFFFFFFFFU;
+                *to++ = inside ? bits[from + w] : fill & used;
                 if (p->outside_bytes != 0 && w % 7 == 0) {
                     *outside++ = inside ? 0 : 255;
                 }
@@ -248,6 +259,18 @@ HE_ALWAYS_INLINE uint32_t he_xnor_differing(he_bit_constants k, he_bit_runs *at,
     return sum;
 }
 
+/* Twice as many, or as often as `turns` says against the bits that follow each other; the filter stays the same. */
+HE_ALWAYS_INLINE uint32_t he_xnor_twice(he_bit_constants k, he_bit_runs *at, int32_t words, int32_t turns)
+{
+    const uint32_t *const filter = at->w;
+    uint32_t sum = 0;
+    for (int32_t turn = turns; turn > 0; --turn) {
+        at->w = filter;
+        sum += he_xnor_differing(k, at, words);
+    }
+    return turns == 1 ? 2 * sum : sum;
+}
+
 /* How many bits of the weights outside the input are 1. */
 HE_ALWAYS_INLINE uint32_t he_xnor_outside(const he_xnor_conv_s8_dsp_params *p, int32_t filter, const uint8_t *outside)
 {
@@ -273,11 +296,12 @@ HE_ALWAYS_INLINE int8_t he_xnor_scaled(const he_xnor_conv_s8_dsp_params *p, cons
 }
 
 /* With constant params and layout everything folds that does not depend on the data. input [H,W,C], output [OH,OW,O];
- * scratch starts at a multiple of 4: bits of the input, those under the filter, a byte for each of outside_bytes. */
+ * scratch starts at a multiple of 4: bits of the input, those under the filter, then either those with ones outside or a
+ * byte for each of outside_bytes. */
 HE_ALWAYS_INLINE void he_xnor_conv_s8_dsp_inline(const he_xnor_conv_s8_dsp_params *p, int32_t layout,
                                                  const int8_t *input, int8_t *output, uint8_t *scratch)
 {
-    (void)layout;
+    const bool twice = layout == HE_XNOR_TWICE && p->cut != 0;
     const int32_t words = p->filter_h * p->filter_w * p->words;
     uint32_t *const bits = (uint32_t *)(void *)scratch, *const patch = bits + p->input_h * p->input_w * p->words;
     uint8_t *const outside = (uint8_t *)(patch + words);
@@ -290,12 +314,18 @@ HE_ALWAYS_INLINE void he_xnor_conv_s8_dsp_inline(const he_xnor_conv_s8_dsp_param
     }
     for (int32_t oy = 0; oy < p->output_h; ++oy) {
         for (int32_t ox = 0; ox < p->output_w; ++ox) {
+            if (twice) {
+                he_xnor_patch(p, bits, oy * p->stride_h - p->pad_top, ox * p->stride_w - p->pad_left, 0xFFFFFFFFU,
+                              patch + words, outside);
+            }
             const int32_t cut = he_xnor_patch(p, bits, oy * p->stride_h - p->pad_top,
-                                              ox * p->stride_w - p->pad_left, patch, outside);
+                                              ox * p->stride_w - p->pad_left, 0, patch, outside);
             he_bit_runs at = {NULL, p->filters};
             for (int32_t o = p->output_c; o > 0; --o) {
                 at.x = patch;
-                uint32_t less = he_xnor_differing(k, &at, words) << halves;
+                uint32_t less = twice ? he_xnor_twice(k, &at, words, cut != 0 ? 2 : 1)
+                                      : he_xnor_differing(k, &at, words);
+                less = less << halves >> (twice ? 1 : 0);
                 if (p->outside_bytes != 0 && cut != 0) {
                     less += (uint32_t)(cut * p->input_c) >> (1 - halves);
                     less -= he_xnor_outside(p, p->output_c - he_hidden(o), outside) << halves;

@@ -13,6 +13,7 @@ from harembed.ir.ops.conv import Conv2D, Conv2DAttrs
 from harembed.ir.ops.dense import FullyConnected, FullyConnectedAttrs
 from harembed.ir.ops.depthwise import DepthwiseConv2D
 from harembed.ir.ops.lego import LegoConv
+from harembed.ir.ops.xnor import XnorConv
 
 MOST_MACS = 30_000  # of a layer, so that a simulator gets through hundreds of them
 LEAST_MACS = 1_200  # of a convolution: what takes no time in a network should not count in the fit
@@ -142,6 +143,22 @@ def _lego(rng: Rng, h: int, w: int, channels: int, filters: int, kh: int, kw: in
         return None
     return LegoConv.case("designed", h, w, channels * fragments, filters, kh, kw, fragments, bricks,
                          Conv2DAttrs((1, stride), (1, 1), padding, activation), zero_points)
+
+
+def xnor(rng: Rng) -> Case | None:
+    """Of signs by signs."""
+    h, k = pick(rng, 1, 1, 1, 2, 5, 9), pick(rng, 1, 2, 3, 3, 5, 7, 9, 15)
+    kh = h if h > 1 and rng.random() < 0.6 else 1
+    kw, w, stride = 1 if kh > 1 else k, size(rng, 2, 64), pick(rng, 1, 1, 1, 2)
+    channels, filters = pick(rng, size(rng, 2, 130), 16, 32, 48, 64, 64, 96, 128), size(rng, 2, 128)
+    padding = str(rng.choice(["same", "valid"]))
+    zero_points, activation = _FORMS[int(rng.integers(len(_FORMS)))]
+    if (padding == "valid" and w < kw) or h * w * channels > MOST_BYTES \
+            or not LEAST_MACS <= h * -(-w // stride) * kh * kw * channels * filters <= 4 * MOST_MACS:
+        return None
+    attrs = Conv2DAttrs((1, stride), (1, 1), padding, activation)
+    return XnorConv.case("designed", h, w, channels, filters, kh, kw, attrs, zero_points,
+                         float(rng.choice([0.1, 0.4, 1.5])))
 
 
 def few_positions(rng: Rng) -> Case | None:

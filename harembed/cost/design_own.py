@@ -26,6 +26,7 @@ from harembed.cost.design_conv import (
     unlike,
     wide,
     wide_depthwise,
+    xnor,
 )
 from harembed.cost.design_layers import (
     attention,
@@ -63,5 +64,5 @@ DRAWS: Sequence[tuple[Draw, int]] = (
     (wide_depthwise, 30), (average_pool, 20), (max_pool, 24), (run_mean, 16), (attention, 24),
     (large, 24), (mul_portable, 8), (square_depthwise, 80), (matvec, 24), (gru, 28),
     (wide_gru, 16), (lego, 80), (unlike(lego), 10), (coarse(lego), 24),
-    (large_lego, 20),
+    (large_lego, 20), (xnor, 110), (unlike(xnor), 14), (coarse(xnor), 14),
 )

@@ -13,6 +13,7 @@ import numpy as np
 from harembed.cost.work_conv import conv_work, dense_work, depthwise_3x3_work, depthwise_work
 from harembed.cost.work_lego import lego_work
 from harembed.cost.work_recurrent import gru_portable_work, gru_work, lstm_portable_work, lstm_work
+from harembed.cost.work_xnor import xnor_work
 from harembed.errors import GraphError, unknown_name
 from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops import OPS
@@ -74,6 +75,14 @@ def _lego(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
         raise GraphError(f"Node {node.name!r}: nobody counted the portable lego_conv.",
                          "With fewer bricks or taps there is a quicker one.")
     return Work(*lego_work(form.params))
+
+
+def _xnor(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
+    form = _form(graph, node, goal)
+    if form is None:
+        raise GraphError(f"Node {node.name!r}: nobody counted the portable xnor_conv; every core with DSP "
+                         "instructions has a quicker one.")
+    return Work(*xnor_work(form.params))
 
 
 # What a layer may borrow of the arena only a plan tells, which takes too long for a search. Layers that are large
@@ -227,10 +236,11 @@ def _strided_slice(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
 
 
 COUNTERS: dict[str, Counter] = {
-    "conv_2d": _conv, "depthwise_conv_2d": _conv, "fully_connected": _conv, "lego_conv": _lego, "lstm": _lstm,
-    "gru": _gru, "softmax": _softmax, "batch_matmul": _batch_matmul, "add": _elementwise, "sub": _elementwise,
-    "mul": _elementwise, "prelu": _prelu, "mean": _mean, "sum": _mean, "tanh": _lookup, "logistic": _lookup,
-    "quantize": _lookup, "relu": _lookup, "relu6": _lookup, "leaky_relu": _lookup, "hard_swish": _lookup,
-    "average_pool_2d": _pool, "max_pool_2d": _pool, "pad": _pad, "pad_v2": _pad, "transpose": _transpose,
-    "concatenation": _concatenation, "strided_slice": _strided_slice,
+    "conv_2d": _conv, "depthwise_conv_2d": _conv, "fully_connected": _conv, "lego_conv": _lego, "xnor_conv": _xnor,
+    "lstm": _lstm, "gru": _gru, "softmax": _softmax, "batch_matmul": _batch_matmul,
+    "add": _elementwise, "sub": _elementwise, "mul": _elementwise, "prelu": _prelu, "mean": _mean, "sum": _mean,
+    "tanh": _lookup, "logistic": _lookup, "quantize": _lookup, "relu": _lookup, "relu6": _lookup,
+    "leaky_relu": _lookup, "hard_swish": _lookup, "average_pool_2d": _pool, "max_pool_2d": _pool,
+    "pad": _pad, "pad_v2": _pad, "transpose": _transpose, "concatenation": _concatenation,
+    "strided_slice": _strided_slice,
 }

@@ -232,4 +232,5 @@ LACKS: dict[str, str] = {
     "logistic": "CMSIS-NN computes it on int16 only",
     "strided_slice": "CMSIS-NN has none",
     "gru": "CMSIS-NN has none",
+    "xnor_conv": "CMSIS-NN has no binary convolution",
 }

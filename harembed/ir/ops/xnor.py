@@ -84,7 +84,7 @@ class XnorConv(Op):
         thresholds, weights, bias = (graph[t].data if t else None for t in node.inputs[1:])
         assert thresholds is not None and weights is not None
         channels = graph[node.inputs[0]].shape[3]
-        return xnor_dsp(self.prepare(graph, node).params, thresholds, weights, unpack(weights, channels), bias)
+        return xnor_dsp(self.prepare(graph, node).params, thresholds, weights, unpack(weights, channels), bias, goal)
 
     def reference(self, params: XnorConvParams, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         x, thresholds, weights, bias = inputs

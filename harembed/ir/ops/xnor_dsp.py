@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from harembed.ir.ops.base import DspForm
+from harembed.ir.ops.base import DspForm, Goal
 from harembed.ir.ops.requantize_dsp import RequantizeS8, are_alike, sign_channels
 
+ONES, TWICE = 0, 1  # as HE_XNOR_ONES and HE_XNOR_TWICE
 _COUNTED_WORDS = 7  # whose ones fit into a byte
 _COUNTED_BITS = 32 * _COUNTED_WORDS
 
@@ -28,7 +29,7 @@ class XnorConvDspParams:
     stride_w: int
     pad_top: int
     pad_left: int
-    layout: int
+    layout: int  # ONES or TWICE
     words: int
     shift: int  # of all sums to the left, -1: each filter's own
     thresholds: np.ndarray  # [C] int8
@@ -36,13 +37,14 @@ class XnorConvDspParams:
     channel_words: int
     rounding: int
     filters: np.ndarray  # [N, KH * KW * words + channel_words] uint32
+    cut: int
     outside_bytes: int
     ones: np.ndarray  # [N * outside_bytes + 3] uint8
     requantize: RequantizeS8
 
 
 def xnor_scratch_bytes(positions: int, channels: int, taps: int, cut: bool) -> int:
-    """Bits of the input and of what is under the filter, and a byte for each tap that may lie outside.
+    """Bits of the input and of what is under the filter, these twice where taps may lie outside.
 
     Parameters
     ----------
@@ -50,9 +52,7 @@ def xnor_scratch_bytes(positions: int, channels: int, taps: int, cut: bool) -> i
     taps : of a filter, over all its rows
     cut : see is_cut
     """
-    words = -(-channels // 32)
-    outside = taps * _parts(words) if cut else 0
-    return 4 * (words * (positions + taps) + -(-outside // 4))
+    return 4 * -(-channels // 32) * (positions + taps * (2 if cut else 1))
 
 
 def is_cut(c: Any) -> bool:
@@ -66,8 +66,8 @@ def is_cut(c: Any) -> bool:
 
 
 def xnor_dsp(p: Any, thresholds: np.ndarray, weights: np.ndarray, signs: np.ndarray,
-             bias: np.ndarray | None) -> DspForm:
-    """The same for every goal: bits are what weights are kept as.
+             bias: np.ndarray | None, goal: Goal) -> DspForm:
+    """Bits are what weights are kept as, for every goal; "size" does without a table of them for the border.
 
     Parameters
     ----------
@@ -88,16 +88,17 @@ def xnor_dsp(p: Any, thresholds: np.ndarray, weights: np.ndarray, signs: np.ndar
     kept = np.zeros(32 * p.words, np.uint32)
     kept[: c.input_c] = thresholds <= 127
     channel = words[:, : 2 if alike else 4].astype(np.int32).view(np.uint32)
-    ones = _ones(signs) if is_cut(c) else np.zeros((len(flat), 0), np.uint8)
+    cut, layout = is_cut(c), TWICE if goal == "size" else ONES
+    ones = _ones(signs) if cut and layout == ONES else np.zeros((len(flat), 0), np.uint8)
     params = XnorConvDspParams(
         c.input_h, c.input_w, c.input_c, c.output_h, c.output_w, c.output_c, c.filter_h, c.filter_w, c.stride_h,
-        c.stride_w, c.pad_top, c.pad_left, layout=0, words=p.words,
+        c.stride_w, c.pad_top, c.pad_left, layout, words=p.words,
         shift=int(shifts[0]) if (shifts == shifts[0]).all() else -1,
         thresholds=np.minimum(thresholds, 127).astype(np.int8),
         kept=(kept.reshape(-1, 32) << np.arange(32, dtype=np.uint32)).sum(1, dtype=np.uint32),
         channel_words=channel.shape[1], rounding=int(words[0, 2]) if alike else 0,
         filters=np.concatenate([_triples(weights.view(np.uint32).reshape(len(flat), -1)), channel], axis=1),
-        outside_bytes=ones.shape[1], ones=np.append(ones, np.zeros(3, np.uint8)), requantize=r)
+        cut=int(cut), outside_bytes=ones.shape[1], ones=np.append(ones, np.zeros(3, np.uint8)), requantize=r)
     return DspForm("he_xnor_conv_s8_dsp", params, inline=True)
 
 
