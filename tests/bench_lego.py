@@ -39,7 +39,7 @@ def measured(graph: IntGraph, goal: Goal) -> tuple[int, int, int]:
     sizes = {p[3]: (p[2], int(p[1], 16)) for line in symbols.splitlines() if len(p := line.split()) == 4}
     kept = {n: s for n, s in sizes.items() if n not in OTHERS and not n.startswith(("input", "constant"))
             and s[0] in "tTrR"}
-    code = sum(size for kind, size in kept.values() if kind in "tT")
+    code = sum(size for n, (_, size) in kept.items() if not n.startswith("params"))
     executed = sum(count for n, count in instructions.items() if n not in OTHERS) // len(one.inputs[0])
     return executed, sum(size for _, size in kept.values()), code
 

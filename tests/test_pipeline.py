@@ -176,15 +176,18 @@ def test_the_network_of_a_run_learns_from_teachers(finished, recordings, tmp_pat
     assert (refused.returncode, "trained with hop = 32" in refused.stderr) == (2, True)
 
 
-def test_another_network_of_a_run_is_put_together_from_bricks(finished, tmp_path):
-    """Up to a proved firmware, whose graph has the operator, and a .tflite, which has whole filters."""
-    source, folder = finished[0], tmp_path / "lego"
+@pytest.mark.parametrize("asked, op, text, words", [
+    (["--lego", "o=2,m=0.4"], "lego_conv", "Lego o=2,m=0.4", "The one that was taken then got Lego filters, o=2,m=0.4"),
+    (["--xnor"], "xnor_conv", "XNOR", "got convolutions of signs by signs")], ids=["lego", "xnor"])
+def test_another_network_of_a_run_is_made_smaller(finished, tmp_path, asked, op, text, words):
+    """Up to a proved firmware, whose graph has the operator, and a .tflite, which has others."""
+    source, folder = finished[0], tmp_path / op
     found = json.loads((source / "search.json").read_text())
 
     def compress(*more: str) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-m", "harembed.cli", "compress", str(source), "--board", "host", "--out",
-                 str(folder), "--lego", "o=2,m=0.4", "--float-epochs", "4", *more]
-        return subprocess.run(words, capture_output=True, text=True)
+        command = [sys.executable, "-m", "harembed.cli", "compress", str(source), "--board", "host", "--out",
+                   str(folder), *asked, "--float-epochs", "4", *more]
+        return subprocess.run(command, capture_output=True, text=True)
 
     other = next(c for c in found["candidates"] if c["id"] != found["chosen"])
     before = json.loads((source / "report.json").read_text())["settings"]["dataset"]
@@ -196,14 +199,14 @@ def test_another_network_of_a_run_is_put_together_from_bricks(finished, tmp_path
     assert report["training"]["pretrained"]["people"] > 1
     page = (folder / "report.html").read_text()
     assert "Before both trainings the network learned" in page
-    assert "The one that was taken then got Lego filters, o=2,m=0.4" in page
-    assert report["architecture"]["text"] == f"{other['text']} · Lego o=2,m=0.4"
+    assert words in page
+    assert report["architecture"]["text"] == f"{other['text']} · {text}"
     assert report["parity"]["mismatches"] == 0
-    assert any(node["op"] == "lego_conv" for node in json.loads((folder / "graph.json").read_text())["nodes"])
+    assert any(node["op"] == op for node in json.loads((folder / "graph.json").read_text())["nodes"])
     model = tmp_path / "m.tflite"
     export = [sys.executable, "-m", "harembed.cli", "export", str(folder), "--tflite", str(model)]
     subprocess.run(export, check=True, stdout=subprocess.DEVNULL)
-    assert "lego_conv" not in {node.op for node in read_tflite(model.read_bytes()).nodes}
+    assert op not in {node.op for node in read_tflite(model.read_bytes()).nodes}
 
 
 def test_bench_validate_and_export_work_on_a_finished_run(finished, tmp_path):
