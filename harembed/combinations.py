@@ -35,6 +35,7 @@ from harembed.search.executor import workers
 from harembed.search_job import SearchJob
 from harembed.settings import RunSettings, load_settings, stored_settings
 from harembed.space import Architecture, Network, network_from_dict
+from harembed.teachers import teacher_scores
 from harembed.train import qat
 from harembed.train.augment import Sensors
 from harembed.train.loop import State, normalise, state_from_bytes, state_to_bytes, train
@@ -124,7 +125,7 @@ def combine(source: Path, budgets: Sequence[int], effort: Effort, folder: Path, 
     rows = _rows([(v, run.read_json(_file(v))) for v in variants])
     result = {"format_version": FORMAT_VERSION, "source": source.name, "dataset": settings.dataset,
               "network": arch.describe(), "epochs": effort.epochs, "qat_epochs": effort.qat_epochs,
-              "teachers": effort.teachers, "seeds": list(effort.seeds),
+              "teachers": _heard(lesson, teachers), "seeds": list(effort.seeds),
               "people": {"taught": len(lesson.taught.subjects), "held out": len(lesson.held.subjects),
                          "test": len(lesson.test.subjects)}, "rows": rows,
               "best": {str(b): best_of(rows, b) for b in budgets if any(r["budget"] == b for r in rows)},
@@ -132,7 +133,7 @@ def combine(source: Path, budgets: Sequence[int], effort: Effort, folder: Path, 
     run.write_json(FILE, result)
     run.write(PAGE, render(result))
     print_rows(result, console)
-    console.print(f"macro F1, int8 arithmetic; {folder / PAGE}", highlight=False)
+    console.print(f"macro F1, int8 arithmetic; best by validation people; {folder / PAGE}", highlight=False)
     return result
 
 
@@ -176,6 +177,14 @@ def _teachers(run: RunDir, pool: Any, effort: Effort, console: Console) -> list[
                 tick(len(states), effort.teachers, f"teacher {len(states)} of {effort.teachers}")
         run.write(TEACHERS, state_to_bytes({"states": states}))
     return list(state_from_bytes(run.file(TEACHERS).read_bytes())["states"])
+
+
+def _heard(lesson: _Lesson, teachers: list[State]) -> dict[str, Any]:
+    """How good they are, in float: each, and their ensemble."""
+    every, ensemble = tuple(range(len(lesson.mean))), _ensemble(lesson, teachers)
+    return {name: teacher_scores(ensemble, normalise(windows.raw, lesson.mean, lesson.std, every), windows.y,
+                                 len(lesson.classes))
+            for name, windows in (("validation", lesson.held), ("test", lesson.test))}
 
 
 def _trained(lesson: _Lesson, task: Variant | int, teachers: list[State]) -> Any:

@@ -177,7 +177,7 @@ def test_the_network_of_a_run_learns_from_teachers(finished, recordings, tmp_pat
 
 
 @pytest.mark.parametrize("asked, op, text, words", [
-    (["--lego", "o=2,m=0.4"], "lego_conv", "Lego o=2,m=0.4", "The one that was taken then got Lego filters, o=2,m=0.4"),
+    (["--lego", "o=2,m=0.4"], "lego_conv", "Lego o=2,m=0.4", "that was taken then got Lego filters, o=2,m=0.4"),
     (["--xnor"], "xnor_conv", "XNOR", "got convolutions of signs by signs")], ids=["lego", "xnor"])
 def test_another_network_of_a_run_is_made_smaller(finished, tmp_path, asked, op, text, words):
     """Up to a proved firmware, whose graph has the operator, and a .tflite, which has others."""

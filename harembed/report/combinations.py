@@ -15,7 +15,10 @@ def print_rows(result: dict[str, Any], console: Console) -> None:
     for row in result["rows"]:
         best = result["best"][str(row["budget"])] == row["name"]
         table.add_row(f"{row['budget']:,} B", row["name"], f"{row['bytes']:,}", f"{row['macs']:,}",
-                      f"{row['validation']:.4f}", f"{row['test']:.4f}", "best by validation" if best else "")
+                      f"{row['validation']:.4f}", f"{row['test']:.4f}", "best" if best else "")
+    said = result["teachers"]
+    together = [f"{said[part]['ensemble']:.4f}" for part in ("validation", "test")]
+    table.add_row("", "the teachers, float", "", "", *together, f"{len(said['test']['each'])} together")
     console.print(table)
 
 
