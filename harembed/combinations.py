@@ -6,6 +6,7 @@ teachers, learn from the same two thirds of the training people. The third third
 scored beside, and choose nothing.
 """
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def combine(source: Path, budgets: Sequence[int], effort: Effort, folder: Path, 
     """
     arch, settings = _network(source)
     run, begun = RunDir(folder), time.monotonic()
-    run.claim(f"{settings.to_toml()}combine = {[*budgets]} {effort}\n")
+    run.claim(f"{settings.to_toml()}{_bound(arch, effort)}")
     job = SearchJob(settings, run, data_root, None, console)
     lesson = _lesson(job, arch, effort)
     variants = [Variant(budget, form, taught, seed, made) for seed in effort.seeds for budget in budgets
@@ -154,6 +155,12 @@ def _network(source: Path) -> tuple[Architecture, RunSettings]:
                        "Take a search by another strategy than dqn, without --lego and --xnor.")
     kept = {k: getattr(settings, k) for k in ("board", "dataset", "window", "hop", "split", "seed")}
     return arch, load_settings(None, {k: v for k, v in kept.items() if v is not None})
+
+
+def _bound(arch: Architecture, effort: Effort) -> str:
+    """What must be the same to go on in a folder; further numbers of bytes and seeds may come."""
+    return (f"combined = {json.dumps(arch.describe())}\nepochs = {effort.epochs}\nqat = {effort.qat_epochs}\n"
+            f"teachers = {effort.teachers}\n")
 
 
 def _lesson(job: SearchJob, arch: Network, effort: Effort) -> _Lesson:
