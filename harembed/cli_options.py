@@ -58,9 +58,9 @@ LegoOption = Annotated[str | None, typer.Option(metavar="o=4,m=0.25", help="Lego
                                                 "the first are put together from bricks of an o-th of the input "
                                                 "channels, m times as many as filters (Tang et al. 2020). Default: "
                                                 "none.")]
-XnorOption = Annotated[bool | None, typer.Option("--xnor", help="Binary convolutions, all but the first: signs of "
-                                                 "the inputs by signs of the weights (Rastegari et al. 2016). "
-                                                 "Default: int8.")]
+XnorOption = Annotated[bool | None, typer.Option("--xnor", help="Binary convolutions, those of 16 channels and "
+                                                 "more: signs of the inputs by signs of the weights (Rastegari et "
+                                                 "al. 2016). Default: int8.")]
 PretrainOption = Annotated[str | None, typer.Option(metavar="DATASET", help="The network learns these recordings "
                                                     "first, from the channels there that match its own by kind, axis "
                                                     "and place. Default: none.")]

@@ -7,7 +7,7 @@ from harembed.cost.macs import constant_bytes
 from harembed.errors import SearchError
 from harembed.lego import Lego
 from harembed.models.widths import widths, with_widths
-from harembed.space import Architecture, with_lego, with_xnor
+from harembed.space import XNOR_CHANNELS, Architecture, with_lego, with_xnor
 
 _STEPS = 96  # widths that are tried, an eighth of an octave apart
 _LARGEST = 16.0  # times as wide
@@ -20,13 +20,19 @@ class Form:
     ----------
     lego : bricks of Lego filters, or none
     xnor : signs
-    multiple : widths are multiples of it, which the form makes good use of
+    multiple : widths from `begins` on are multiples of it, which the form makes good use of
     """
 
     name: str
     lego: Lego | None = None
     xnor: bool = False
     multiple: int = 1
+    begins: int = 1
+
+    def width(self, wanted: float) -> int:
+        """The next one."""
+        step = self.multiple if wanted >= self.begins else 1
+        return max(round(wanted / step), 1) * step
 
     def of(self, arch: Architecture) -> Architecture:
         """The network in this form.
@@ -42,7 +48,7 @@ class Form:
 
 FORMS = (Form("int8"), Form("Lego o=2, m=0.5", Lego(2, 0.5), multiple=2), Form("Lego o=4, m=0.25", Lego(4, 0.25),
                                                                                multiple=4),
-         Form("XNOR", xnor=True, multiple=8))
+         Form("XNOR", xnor=True, multiple=8, begins=XNOR_CHANNELS))
 
 
 def widest(arch: Architecture, form: Form, most_bytes: int) -> Architecture | None:
@@ -51,9 +57,8 @@ def widest(arch: Architecture, form: Form, most_bytes: int) -> Architecture | No
     now = widths(arch)
     for step in range(_STEPS):
         factor = _LARGEST * 2 ** (-step / 8)
-        scaled = [max(round(w * factor / form.multiple), 1) * form.multiple for w in now]
         try:
-            made = form.of(with_widths(arch, scaled))
+            made = form.of(with_widths(arch, [form.width(w * factor) for w in now]))
         except SearchError:
             continue
         if constant_bytes(dims_of(made)) <= most_bytes:

@@ -115,7 +115,7 @@ class RunSettings(BaseModel):
     local_loss: bool | None = Field(None, description="every convolution learns from a loss of its own; default: no")
     lego: str | None = Field(None, description="o=4,m=0.25: fragments and share of bricks of Lego filters; default: "
                                                "none")
-    xnor: bool | None = Field(None, description="convolutions of signs by signs, all but the first; default: no")
+    xnor: bool | None = Field(None, description="convolutions of 16 channels and more are of signs; default: no")
     pretrain: str | None = Field(None, description="a dataset that the network learns first; default: none")
     network: str | None = Field(None, description="that `compress` was given; default: a search chooses one")
     # Of strategy dqn.

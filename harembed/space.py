@@ -14,6 +14,8 @@ from harembed.feature_graph import FeatureGraph, LayerShape, leaves, shapes, sid
 from harembed.lego import Lego
 
 Padding = Literal["same", "valid"]
+# Input channels from which signs are worth it: the bits of a tap fill whole words, and 16 bytes are four words.
+XNOR_CHANNELS = 16
 PADDINGS: tuple[Padding, ...] = ("same", "valid")
 
 
@@ -118,7 +120,7 @@ class Architecture:
     tail: Tail
     classes: int
     lego: Lego | None = None  # of all convolutions but the first
-    xnor: bool = False  # all convolutions but the first are of signs by signs
+    xnor: bool = False  # convolutions of XNOR_CHANNELS and more are of signs by signs
 
     @property
     def rows(self) -> int:
@@ -236,8 +238,8 @@ def with_lego(arch: Network, lego: Lego) -> Architecture:
 
 
 def with_xnor(arch: Network) -> Architecture:
-    """The same network with convolutions of signs by signs (Rastegari et al., XNOR-Net): all but the first, whose
-    input is a sensor's signal. Its last layer stays dense, too.
+    """The same network with convolutions of signs by signs (Rastegari et al., XNOR-Net): those of enough channels,
+    never the first. Its last layer stays dense, too.
 
     Raises
     ------
@@ -245,8 +247,8 @@ def with_xnor(arch: Network) -> Architecture:
     """
     chain = _chain_of(arch, "Signs are")
     if not any(is_xnor(replace(chain, xnor=True), inputs) for inputs in _widths(chain)[:-1]):
-        raise SearchError("This network has no convolution behind its first one, and that stays int8.",
-                          "Take one with more convolutions.")
+        raise SearchError(f"This network has no convolution of {XNOR_CHANNELS} input channels or more; with fewer "
+                          "they stay int8.", "Take a wider one.")
     return replace(chain, xnor=True)
 
 
@@ -257,7 +259,7 @@ def dense(arch: Network) -> Network:
 
 def is_xnor(arch: Network, inputs: int) -> bool:
     """Whether a convolution of so many input channels is of signs."""
-    return isinstance(arch, Architecture) and arch.xnor and inputs > 1
+    return isinstance(arch, Architecture) and arch.xnor and inputs >= XNOR_CHANNELS
 
 
 def lego_parts(arch: Network, inputs: int, filters: int) -> tuple[int, int] | None:

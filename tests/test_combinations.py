@@ -21,8 +21,8 @@ ARCH = Architecture(192, (0, 1, 2, 3, 4, 5), "same", (TemporalConv(5, 2, 4), Tem
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda f: f.name)
 def test_the_widest_network_within_bytes_fills_them(form) -> None:
-    sizes = [int(constant_bytes(dims_of(widest(ARCH, form, most)))) for most in (1500, 4096, 16384)]
-    assert all(0.6 * most < size <= most for size, most in zip(sizes, (1500, 4096, 16384), strict=True)), sizes
+    sizes = [int(constant_bytes(dims_of(widest(ARCH, form, most)))) for most in (2048, 4096, 16384)]
+    assert all(0.6 * most < size <= most for size, most in zip(sizes, (2048, 4096, 16384), strict=True)), sizes
     assert widest(ARCH, form, 60) is None
 
 
@@ -42,7 +42,7 @@ def searched(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_combine_goes_on_and_ends_the_same(searched: Path, monkeypatch, capsys) -> None:
-    asked = ["harembed", "combine", str(searched), "--bytes", "1500", "--epochs", "1", "--qat-epochs", "1",
+    asked = ["harembed", "combine", str(searched), "--bytes", "2048", "--epochs", "1", "--qat-epochs", "1",
              "--teachers", "1", "--processes", "1"]
     monkeypatch.setattr(sys, "argv", asked)
     monkeypatch.setattr("harembed.combinations.FORMS", FORMS[::3])

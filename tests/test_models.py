@@ -39,7 +39,8 @@ ARCHITECTURES: dict[str, Network] = {
     "lego": Architecture(32, (0, 1, 2), "same", (C(5, 2, 4), C(3, 2, 7)), ConvTail(8, (C(3, 1, 6),)), 3,
                          Lego(4, 0.4)),  # the fusion, of seven inputs, stays dense
     "lego_tinyhar": Architecture(24, (0, 1, 3), "valid", (C(5, 2, 4), C(3, 1, 6)), TinyHarTail(6), 3, Lego(2, 0.5)),
-    "xnor": Architecture(32, (0, 1, 2), "same", (C(5, 2, 8), C(3, 2, 8)), ConvTail(40, (C(3, 1, 12),)), 3, xnor=True),
+    "xnor": Architecture(32, (0, 1, 2), "same", (C(5, 2, 16), C(3, 2, 17)), ConvTail(40, (C(3, 1, 12),)), 3,
+                         xnor=True),
     "resnet": Architecture(20, (0, 2, 3), "same", (), ResNetTail(6, 2, 5), 3),
     "resnet_xnor": Architecture(20, (0, 2, 3), "same", (), ResNetTail(16, 2, 5), 3, xnor=True),
     "tinyhar": Architecture(24, (0, 1, 2, 3), "same", (C(5, 2, 4), C(5, 1, 4)), TinyHarTail(6), 3),

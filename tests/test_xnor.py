@@ -1,5 +1,7 @@
 """Convolutions of signs by signs: what is learned, what becomes a threshold, and which layers have them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -116,7 +118,9 @@ def test_signs_are_learned() -> None:
     assert (predict(net, x).argmax(1) == y.numpy()).mean() > 0.9
 
 
-def test_the_first_convolution_and_the_classifier_stay_int8() -> None:
+def test_few_channels_the_first_convolution_and_the_classifier_stay_int8() -> None:
+    narrow = build_model(replace(ARCH, convs=(TemporalConv(5, 2, 15), TemporalConv(3, 2, 17))))
+    assert (type(narrow.conv1), type(narrow.fusion)) == (ConvNorm, XnorConvNorm)
     kinds = {name: type(m) for name, m in build_model(ARCH).named_children() if hasattr(m, "conv")}
     assert kinds == {"conv0": ConvNorm, "conv1": XnorConvNorm, "fusion": XnorConvNorm, "tail0": XnorConvNorm}
     residual = build_model(ARCHITECTURES["resnet_xnor"])
@@ -130,7 +134,7 @@ def test_every_layer_has_a_local_loss() -> None:
 
 
 def test_a_file_without_signs_is_as_it_was() -> None:
-    dense = ARCHITECTURES["same"]
+    dense = replace(ARCH, xnor=False)
     assert "xnor" not in dense.to_dict()
     assert network_from_dict(with_xnor(dense).to_dict()) == with_xnor(dense)
     assert with_xnor(dense).describe().endswith("· XNOR")
@@ -139,7 +143,7 @@ def test_a_file_without_signs_is_as_it_was() -> None:
 
 
 def test_a_network_that_cannot_have_them_is_refused() -> None:
-    with pytest.raises(SearchError, match="no convolution behind its first"):
+    with pytest.raises(SearchError, match="of 16 input channels or more"):
         with_xnor(Architecture(20, (1,), "same", (TemporalConv(5, 1, 3),), AttendTail(4), 2))
     with pytest.raises(SearchError, match="branches"):
         with_xnor(GraphArchitecture(16, (0,), FeatureGraph(()), ConvTail(4), 2))
