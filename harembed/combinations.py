@@ -104,7 +104,7 @@ def combine(source: Path, budgets: Sequence[int], effort: Effort, folder: Path, 
 
     Raises
     ------
-    RunError    the folder holds no finished search, or its network is no chain of convolutions
+    RunError    the folder holds no finished search, its network is no chain of convolutions, or no form fits
     """
     arch, settings = _network(source)
     run, begun = RunDir(folder), time.monotonic()
@@ -113,6 +113,9 @@ def combine(source: Path, budgets: Sequence[int], effort: Effort, folder: Path, 
     lesson = _lesson(job, arch, effort)
     variants = [Variant(budget, form, taught, seed, made) for seed in effort.seeds for budget in budgets
                 for form in FORMS if (made := widest(arch, form, budget)) for taught in (False, True)]
+    if not variants:
+        raise RunError(f"No form of {arch.describe()} fits into {' or '.join(map(str, budgets))} bytes.",
+                       "Give more --bytes.")
     missing = [v for v in variants if not run.has(_file(v))]
     console.print(f"{len(variants)} networks from {arch.describe()}, {len(variants) - len(missing)} are done",
                   highlight=False)

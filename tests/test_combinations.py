@@ -68,10 +68,12 @@ def main_ends_well() -> None:
     assert ended.value.code == 0
 
 
-def test_a_network_with_lego_filters_is_refused(searched: Path, monkeypatch, capsys) -> None:
-    made = FORMS[1].of(ARCH)
-    (searched / "search.json").write_text(json.dumps({"architecture": made.to_dict()}))
-    monkeypatch.setattr(sys, "argv", ["harembed", "combine", str(searched)])
+@pytest.mark.parametrize("arch, most, message", [
+    (FORMS[1].of(ARCH), "4096", "no plain chain of convolutions"), (ARCH, "0,40", "fits into 0 or 40 bytes"),
+    (ARCH, "2k", "'2k' is not a whole number")])
+def test_what_cannot_be_combined_is_refused(searched: Path, monkeypatch, capsys, arch, most, message) -> None:
+    (searched / "search.json").write_text(json.dumps({"architecture": arch.to_dict()}))
+    monkeypatch.setattr(sys, "argv", ["harembed", "combine", str(searched), "--bytes", most])
     with pytest.raises(SystemExit):
         main()
-    assert "no plain chain of convolutions" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
