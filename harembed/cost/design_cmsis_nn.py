@@ -7,6 +7,7 @@ three by three. Layers that it lacks are here too, since they run on our portabl
 from collections.abc import Sequence
 
 from harembed.cost.design_conv import (
+    MOST_BYTES,
     MOST_MACS,
     MOST_SLOW,
     Draw,
@@ -56,6 +57,7 @@ from harembed.ir.ops.elementwise import Add, Mul, Sub
 from harembed.ir.ops.matmul import BatchMatMul
 from harembed.ir.ops.rearrange import Transpose, TransposeAttrs
 from harembed.ir.ops.unary import unary_case
+from harembed.ir.ops.xnor import XnorConv
 
 
 def upright(rng: Rng) -> Case | None:
@@ -114,6 +116,18 @@ def matmul_broadcast(rng: Rng) -> Case | None:
     return BatchMatMul.case("designed", (1, b, m, k), (1, 1, n, k) if turned else (1, 1, k, n), adj_y=turned)
 
 
+def binary(rng: Rng) -> Case | None:
+    h, k, w = pick(rng, 1, 1, 2, 5), pick(rng, 1, 3, 5, 9), size(rng, 2, 40)
+    kh = h if h > 1 and rng.random() < 0.5 else 1
+    channels, filters = pick(rng, size(rng, 2, 40), 64, 100), size(rng, 2, 24)
+    kw, padding = 1 if kh > 1 else k, str(rng.choice(["same", "valid"]))
+    if (padding == "valid" and w < kw) or h * w * channels > MOST_BYTES \
+            or h * w * kh * kw * channels * filters > MOST_MACS:
+        return None
+    attrs = Conv2DAttrs((1, pick(rng, 1, 2)), (1, 1), padding)
+    return XnorConv.case("designed", h, w, channels, filters, kh, kw, attrs)
+
+
 def transpose_five(rng: Rng) -> Case:
     """More axes than it knows."""
     perm = [(0, 4, 2, 1, 3), (0, 2, 1, 3, 4), (0, 1, 4, 3, 2)][pick(rng, 0, 1, 2)]
@@ -129,4 +143,5 @@ DRAWS: Sequence[tuple[Draw, int]] = (
     (elementwise(Sub), 12), (prelu, 12), (mean, 24), (run_mean, 12), (lookup, 12), (average_pool, 28),
     (max_pool, 32), (pad, 24), (transpose, 20), (concatenation, 20), (slices, 16),
     (matmul_broadcast, 16), (transpose_five, 16), (elementwise(Mul), 24), (elementwise(Add), 12), (dense, 20),
+    (binary, 28),
 )

@@ -13,7 +13,7 @@ import numpy as np
 from harembed.cost.work_conv import conv_work, dense_work, depthwise_3x3_work, depthwise_work
 from harembed.cost.work_lego import lego_work
 from harembed.cost.work_recurrent import gru_portable_work, gru_work, lstm_portable_work, lstm_work
-from harembed.cost.work_xnor import xnor_work
+from harembed.cost.work_xnor import xnor_portable_work, xnor_work
 from harembed.errors import GraphError, unknown_name
 from harembed.ir.graph import IntGraph, Node
 from harembed.ir.ops import OPS
@@ -80,8 +80,7 @@ def _lego(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
 def _xnor(graph: IntGraph, node: Node, goal: Goal | None) -> Work:
     form = _form(graph, node, goal)
     if form is None:
-        raise GraphError(f"Node {node.name!r}: nobody counted the portable xnor_conv; every core with DSP "
-                         "instructions has a quicker one.")
+        return Work(*xnor_portable_work(OPS[node.op].prepare(graph, node).params))
     return Work(*xnor_work(form.params))
 
 

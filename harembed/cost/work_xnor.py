@@ -48,6 +48,29 @@ def xnor_work(p: Any) -> tuple[str, dict[str, float]]:
     return "xnor_conv, twice" if twice else "xnor_conv", terms
 
 
+def xnor_portable_work(p: Any) -> tuple[str, dict[str, float]]:
+    """Bit by bit, then tap by tap.
+
+    Parameters
+    ----------
+    p : XnorConvParams
+
+    Returns
+    -------
+    (kind, terms)
+    """
+    c = p.conv
+    y = np.arange(c.output_h)[:, None] * c.stride_h - c.pad_top + np.arange(c.filter_h)
+    x = np.arange(c.output_w)[:, None] * c.stride_w - c.pad_left + np.arange(c.filter_w)
+    rows, columns = ((y >= 0) & (y < c.input_h)).sum(), ((x >= 0) & (x < c.input_w)).sum()
+    inputs, outputs = c.input_h * c.input_w, c.output_h * c.output_w * c.output_c
+    return "xnor_conv, portable", {
+        "calls": 1.0, "inputs": inputs, "words in": inputs * p.words, "channels in": inputs * c.input_c,
+        "outputs": outputs, "rows": outputs * c.filter_h,
+        "columns": float(c.output_c * rows * c.output_w * c.filter_w),
+        "taps": float(c.output_c * rows * columns), "words": float(c.output_c * rows * columns * p.words)}
+
+
 def _cut(p: Any) -> float:
     """Positions of the output some of whose taps lie outside."""
     if not p.cut:
