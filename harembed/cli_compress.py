@@ -36,9 +36,10 @@ def compress(
     lego: LegoOption = None,
     xnor: XnorOption = None,
     pretrain: PretrainOption = None,
-    teachers: Annotated[int | None, typer.Option(min=1, help="Train so many networks of the same architecture first; "
-                                                             "the network learns their average opinion besides the "
-                                                             "labels (distillation).")] = None,
+    teachers: Annotated[int | None, typer.Option(min=1, help="Train so many networks of the same architecture first, "
+                                                             "without Lego filters and signs; the network learns "
+                                                             "their average opinion besides the labels "
+                                                             "(distillation).")] = None,
     born_again: Annotated[bool | None, typer.Option("--born-again", help="Of --teachers: each but the first learns "
                                                     "from the one before (Furlanello et al. 2018).")] = None,
     teacher: Annotated[list[Path] | None, typer.Option(metavar="RUN", help="A run whose network teaches; several "
