@@ -36,5 +36,5 @@ def render(result: dict[str, Any]) -> str:
             series.setdefault(row["name"], []).append((row["bytes"] / 1e3, row[part], ""))
         drawn = charts.trade_off(series, "kB of constants, estimated", f"macro F1, {part} people")
         plots.append({"svg": Markup(drawn),
-                      "caption": f"{part.capitalize()} people, means over seeds {result['seeds']}."})
+                      "caption": f"{part.capitalize()} people, means over seeds {', '.join(map(str, result['seeds']))}."})
     return environment.get_template("combinations.html.j2").render(result=result, plots=plots)
