@@ -29,12 +29,12 @@ def render(result: dict[str, Any]) -> str:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(resource_dir("templates") / "report"),
                                      autoescape=True, undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True)
-    plots = []
+    plots, seeds = [], ", ".join(map(str, result["seeds"]))
     for part in ("validation", "test"):
         series: dict[str, list[tuple[float, float, str]]] = {}
         for row in result["rows"]:
             series.setdefault(row["name"], []).append((row["bytes"] / 1e3, row[part], ""))
         drawn = charts.trade_off(series, "kB of constants, estimated", f"macro F1, {part} people")
         plots.append({"svg": Markup(drawn),
-                      "caption": f"{part.capitalize()} people, means over seeds {', '.join(map(str, result['seeds']))}."})
+                      "caption": f"{part.capitalize()} people, means over seeds {seeds}."})
     return environment.get_template("combinations.html.j2").render(result=result, plots=plots)
