@@ -66,7 +66,7 @@ class Variant:
     form: Form
     taught: bool
     seed: int
-    arch: Architecture
+    arch: Network
 
     @property
     def key(self) -> str:

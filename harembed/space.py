@@ -252,6 +252,18 @@ def with_xnor(arch: Network) -> Architecture:
     return replace(chain, xnor=True)
 
 
+def with_form(arch: Network, lego: Lego | None, xnor: bool) -> Network:
+    """The same network with Lego filters, with signs, or as it is.
+
+    Raises
+    ------
+    SearchError    it has no convolution that could be made so
+    """
+    if lego:
+        return with_lego(arch, lego)
+    return with_xnor(arch) if xnor else arch
+
+
 def dense(arch: Network) -> Network:
     """The same network without Lego filters and signs."""
     return replace(arch, lego=None, xnor=False) if isinstance(arch, Architecture) else arch

@@ -34,7 +34,7 @@ from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings, desk
 from harembed.search_job import SearchJob
 from harembed.settings import RunSettings
-from harembed.space import Network, with_lego, with_xnor
+from harembed.space import Network, with_form
 from harembed.teachers import teacher_of, teacher_scores
 from harembed.temperature import FILE as TEMPERATURE
 from harembed.temperature import before_and_after, twins_trained
@@ -110,8 +110,7 @@ def search_network(job: SearchJob, tick: Tick) -> str:
 
 
 def _as_asked(job: SearchJob, arch: Network) -> Network:
-    """With Lego filters or signs, if the run has them and the network can; a search of hours does not end with an
-    error."""
+    """In the form of the run, if the network can have it: a search of hours does not end with an error."""
     try:
         return smaller(arch, job.settings)
     except SearchError as e:
@@ -120,15 +119,8 @@ def _as_asked(job: SearchJob, arch: Network) -> Network:
 
 
 def smaller(arch: Network, settings: RunSettings) -> Network:
-    """The network with what a run is to make its convolutions of.
-
-    Raises
-    ------
-    SearchError    it has none that could be made so
-    """
-    if settings.lego:
-        return with_lego(arch, Lego.parse(settings.lego))
-    return with_xnor(arch) if settings.xnor else arch
+    """The network with what a run is to make its convolutions of; see with_form."""
+    return with_form(arch, Lego.parse(settings.lego) if settings.lego else None, bool(settings.xnor))
 
 
 def search_settings(job: SearchJob) -> SearchSettings:

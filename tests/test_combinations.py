@@ -11,9 +11,10 @@ from harembed.combinations import best_of
 from harembed.cost.dims import dims_of
 from harembed.cost.macs import constant_bytes
 from harembed.forms import FORMS, widest
+from harembed.lego import Lego
 from harembed.rundir import RunDir
 from harembed.settings import RunSettings
-from harembed.space import Architecture, ConvTail, TemporalConv
+from harembed.space import Architecture, ConvTail, TemporalConv, with_lego
 
 ARCH = Architecture(192, (0, 1, 2, 3, 4, 5), "same", (TemporalConv(5, 2, 4), TemporalConv(5, 2, 6)),
                     ConvTail(12, (TemporalConv(3, 2, 8),)), 7)
@@ -69,8 +70,8 @@ def main_ends_well() -> None:
 
 
 @pytest.mark.parametrize("arch, most, message", [
-    (FORMS[1].of(ARCH), "4096", "no plain chain of convolutions"), (ARCH, "0,40", "fits into 0 or 40 bytes"),
-    (ARCH, "2k", "'2k' is not a whole number")])
+    (with_lego(ARCH, Lego(2, 0.5)), "4096", "no plain chain of convolutions"),
+    (ARCH, "0,40", "fits into 0 or 40 bytes"), (ARCH, "2k", "'2k' is not a whole number")])
 def test_what_cannot_be_combined_is_refused(searched: Path, monkeypatch, capsys, arch, most, message) -> None:
     (searched / "search.json").write_text(json.dumps({"architecture": arch.to_dict()}))
     monkeypatch.setattr(sys, "argv", ["harembed", "combine", str(searched), "--bytes", most])

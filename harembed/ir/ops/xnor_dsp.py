@@ -9,8 +9,7 @@ from harembed.ir.ops.base import DspForm, Goal
 from harembed.ir.ops.requantize_dsp import RequantizeS8, are_alike, sign_channels
 
 ONES, TWICE = 0, 1  # as HE_XNOR_ONES and HE_XNOR_TWICE
-_COUNTED_WORDS = 7  # whose ones fit into a byte
-_COUNTED_BITS = 32 * _COUNTED_WORDS
+_COUNTED_BITS = 32 * 7  # whose ones fit into a byte
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +106,6 @@ def _triples(words: np.ndarray) -> np.ndarray:
     whole = words.shape[1] // 3 * 3
     a, b, c = (words[:, i:whole:3] for i in range(3))
     return np.concatenate([np.stack([a ^ b ^ c, a ^ b, a ^ c], 2).reshape(len(words), whole), words[:, whole:]], 1)
-
-
-def _parts(words: int) -> int:
-    """Of a tap, whose bits a byte can count."""
-    return -(-words // _COUNTED_WORDS)
 
 
 def _ones(signs: np.ndarray) -> np.ndarray:
