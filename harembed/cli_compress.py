@@ -12,6 +12,7 @@ from harembed.cli_options import (
     PretrainOption,
     ProcessesOption,
     RootOption,
+    TeacherWidthOption,
     ToolchainOption,
     XnorOption,
 )
@@ -19,6 +20,7 @@ from harembed.cli_options import (
 console = Console()
 
 EPILOG = ("Examples:  harembed compress runs/uci --teachers 4\n\n"
+          "harembed compress runs/uci --teachers 2 --teacher-width 4 --seeds 0,1,2\n\n"
           "harembed compress runs/uci --teacher runs/large --teacher runs/larger --out runs/uci-taught\n\n"
           "harembed compress runs/uci --teachers 5 --born-again --soft-weight 0.5 --soft-temperature 1\n\n"
           "harembed compress runs/uci --lego o=4,m=0.25 --local-loss\n\n"
@@ -40,6 +42,7 @@ def compress(
                                                              "without Lego filters and signs; the network learns "
                                                              "their average opinion besides the labels "
                                                              "(distillation).")] = None,
+    teacher_width: TeacherWidthOption = None,
     born_again: Annotated[bool | None, typer.Option("--born-again", help="Of --teachers: each but the first learns "
                                                     "from the one before (Furlanello et al. 2018).")] = None,
     teacher: Annotated[list[Path] | None, typer.Option(metavar="RUN", help="A run whose network teaches; several "
@@ -69,7 +72,7 @@ def compress(
 
     changes: dict[str, Any] = {
         "network": network, "lego": lego, "xnor": xnor, "pretrain": pretrain,
-        "teachers": teachers, "born_again": born_again, "soft_weight": soft_weight,
+        "teachers": teachers, "teacher_width": teacher_width, "born_again": born_again, "soft_weight": soft_weight,
         "soft_temperature": soft_temperature, "local_loss": local_loss, "seed": seed, "board": board,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
         "processes": processes}

@@ -17,6 +17,7 @@ from harembed.cli_options import (
     PretrainOption,
     ProcessesOption,
     RootOption,
+    TeacherWidthOption,
     ToolchainOption,
     TrainEpochsOption,
     XnorOption,
@@ -87,6 +88,7 @@ def search(
     teachers: Annotated[int | None, typer.Option(help="Networks of the same architecture that are trained first; the "
                                                       "final one learns their average opinion besides the labels "
                                                       "(distillation). Default: none.")] = None,
+    teacher_width: TeacherWidthOption = None,
     calibrate: Annotated[bool | None, typer.Option("--calibrate/--no-calibrate", help="Let the firmware say how sure "
                                                    "it is, in probabilities fitted on people that are held out of "
                                                    "a second training. Default: yes.")] = None,
@@ -118,7 +120,7 @@ def search(
         "search_windows": search_windows, "space": space, "filters": filters, "episodes": episodes, "price": price,
         "predictor": predictor, "predict_at": predict_at,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs, "lego": lego, "xnor": xnor, "pretrain": pretrain,
-        "teachers": teachers,
+        "teachers": teachers, "teacher_width": teacher_width,
         "calibrate": calibrate,
         "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
         "device": device, "executor": executor, "address": address, "processes": processes,

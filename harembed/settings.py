@@ -12,7 +12,8 @@ from harembed.errors import RunError, SearchError, unknown_name
 from harembed.lego import Lego
 
 # Settings of RunSettings that say what the last training has besides the labels.
-ADDED_TO_TRAINING = ("teachers", "born_again", "teacher", "soft_weight", "soft_temperature", "local_loss", "pretrain")
+ADDED_TO_TRAINING = ("teachers", "born_again", "teacher_width", "teacher", "soft_weight", "soft_temperature",
+                     "local_loss", "pretrain")
 
 
 class RunSettings(BaseModel):
@@ -76,9 +77,11 @@ class RunSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _of_born_again(self) -> "RunSettings":
+    def _of_teachers(self) -> "RunSettings":
         if self.born_again and not self.teachers:
             raise ValueError("--born-again says how the networks of --teachers learn, and there are none")
+        if self.teacher_width and not self.teachers:
+            raise ValueError("--teacher-width is of the networks of --teachers, and there are none")
         return self
 
     @model_validator(mode="after")
@@ -107,6 +110,8 @@ class RunSettings(BaseModel):
     # Of networks that learn from others.
     teachers: int | None = Field(None, gt=0, description="networks of the same architecture whose average opinion "
                                  "the final network learns besides the labels; default: none")
+    teacher_width: float | None = Field(None, gt=0, le=32, description="times as many filters as the network's own, "
+                                        "of these; default: 1")
     teacher: tuple[str, ...] | None = Field(None, min_length=1, description="networks of other runs that teach")
     born_again: bool | None = Field(None, description="each of these but the first learns from the one before; "
                                                       "default: no")

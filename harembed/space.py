@@ -228,7 +228,7 @@ def with_lego(arch: Network, lego: Lego) -> Architecture:
     ------
     SearchError    no convolution can have them
     """
-    chain = _chain_of(arch, "Lego filters are")
+    chain = chain_of(arch, "Lego filters are")
     widths = _widths(chain)
     if not any(lego.parts(*pair) for pair in pairwise(widths)):
         raise SearchError(f"No convolution of this network can be put together from bricks with {lego.text}: behind "
@@ -245,7 +245,7 @@ def with_xnor(arch: Network) -> Architecture:
     ------
     SearchError    it has no such convolution
     """
-    chain = _chain_of(arch, "Signs are")
+    chain = chain_of(arch, "Signs are")
     if not any(is_xnor(replace(chain, xnor=True), inputs) for inputs in _widths(chain)[:-1]):
         raise SearchError(f"This network has no convolution of {XNOR_CHANNELS} input channels or more; with fewer "
                           "they stay int8.", "Take a wider one.")
@@ -280,7 +280,13 @@ def lego_parts(arch: Network, inputs: int, filters: int) -> tuple[int, int] | No
     return lego.parts(inputs, filters) if lego else None
 
 
-def _chain_of(arch: Network, what: str) -> Architecture:
+def chain_of(arch: Network, what: str) -> Architecture:
+    """It is one.
+
+    Raises
+    ------
+    SearchError    it has branches; `what` begins the sentence: "Lego filters are"
+    """
     if isinstance(arch, GraphArchitecture):
         raise SearchError(f"{what} for chains of convolutions, and this network has branches.",
                           "Take one of another strategy than dqn.")

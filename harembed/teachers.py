@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harembed.errors import RunError
 from harembed.models import build_model
+from harembed.models.widths import scaled
 from harembed.progress import Tick
 from harembed.rundir import RunDir
 from harembed.search.candidate import derived_seed
@@ -22,7 +23,7 @@ from harembed.search.executor import Map, workers
 from harembed.search.settings import SearchSettings
 from harembed.search_job import SearchJob
 from harembed.settings import RunSettings, stored_settings
-from harembed.space import Network, dense, network_from_dict
+from harembed.space import Network, chain_of, dense, network_from_dict
 from harembed.train.augment import Sensors
 from harembed.train.calibration import probabilities
 from harembed.train.device import device_of
@@ -38,7 +39,7 @@ _SAME = ("dataset", "window", "hop", "split")  # settings that say which recordi
 def teacher_of(job: SearchJob, arch: Network, x: Tensor, y: Tensor, sensors: Sensors,
                tick: Tick) -> Teacher | None:
     """The teacher of a run, None if it has none; trains those of --teachers that teachers.pt lacks. They have neither
-    Lego filters nor signs.
+    Lego filters nor signs, and with --teacher-width they are wider.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def teacher_of(job: SearchJob, arch: Network, x: Tensor, y: Tensor, sensors: Sen
     if not s.teachers and not s.teacher:
         return None
     known = _read(job.run)
-    for number in _train(job, dense(arch), (x, y, sensors), sum(not n["given"] for n in known), known):
+    for number in _train(job, _architecture(arch, s), (x, y, sensors), sum(not n["given"] for n in known), known):
         _write(job.run, known)
         tick(number, s.teachers or 0, f"teacher {number} of {s.teachers}")
     return _teacher(known, s).to(x.device)
@@ -98,6 +99,12 @@ def identity(folder: Path, student: RunSettings) -> str:
             raise RunError(f"{folder} was trained with {key} = {getattr(settings, key)!r}, its student would be with "
                            f"{getattr(student, key)!r}.", "Both need the same windows and test people.")
     return hashlib.sha256(run.file("float.pt").read_bytes()).hexdigest()[:8]
+
+
+def _architecture(arch: Network, s: RunSettings) -> Network:
+    """What the networks of --teachers look like."""
+    plain = dense(arch)
+    return scaled(chain_of(plain, "Wider teachers are"), s.teacher_width) if s.teacher_width else plain
 
 
 def _train(job: SearchJob, arch: Network, lesson: tuple[Tensor, Tensor, Sensors], have: int,

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from harembed.export.tflite_import import read_tflite
+from harembed.models.widths import scaled
 from harembed.report.facts import KEYS
 from harembed.report.html import render
+from harembed.space import network_from_dict
 
 # Small enough for seconds, large enough that every part does real work.
 QUICK = ("--window", "64", "--hop", "16", "--search-epochs", "6", "--float-epochs", "8", "--qat-epochs", "2",
@@ -143,7 +145,7 @@ def test_killed_and_resumed_gives_the_same_report(finished, recordings, tmp_path
 
 
 def test_the_network_of_a_run_learns_from_teachers(finished, recordings, tmp_path):
-    """One of its own kind, and the run's own network; a killed command goes on with the same teachers."""
+    """One of twice the width, and the run's own network; a killed command goes on with the same teachers."""
     source, folder = finished[0], tmp_path / "taught"
 
     def compress(*more: str) -> subprocess.CompletedProcess[str]:
@@ -151,13 +153,15 @@ def test_the_network_of_a_run_learns_from_teachers(finished, recordings, tmp_pat
                  "--out", str(folder), *more]
         return subprocess.run(words, capture_output=True, text=True)
 
-    asked = ("--teachers", "1", "--born-again", "--teacher", str(source), "--float-epochs", "6")
+    asked = ("--teachers", "1", "--teacher-width", "2", "--born-again", "--teacher", str(source),
+             "--float-epochs", "6")
     result = compress(*asked)
     assert result.returncode == 0, result.stdout + result.stderr
     report, before = (json.loads((f / "report.json").read_text()) for f in (folder, source))
     assert report["architecture"] == before["architecture"]
     assert report["settings"]["float_epochs"] == 6
-    assert report["training"]["teachers"]["networks"] == [before["architecture"]["text"]] * 2
+    own = network_from_dict(json.loads((source / "search.json").read_text())["architecture"])
+    assert report["training"]["teachers"]["networks"] == [own.describe(), scaled(own, 2).describe()]
     assert "what 2 teachers said" in (folder / "report.html").read_text()
     assert report["parity"]["mismatches"] == 0
     assert len(report["scores"]["teachers"]["each"]) == 2

@@ -1,14 +1,22 @@
 """Distillation: what a teacher says, how it enters the loss, and students that read other channels than it."""
 
+import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from test_models import ARCHITECTURES, waves
 from torch import nn
 from torch.nn import functional as F
 
+from harembed.errors import RunError, SearchError
+from harembed.feature_graph import FeatureGraph
 from harembed.models import build_model
 from harembed.pipeline import compress_settings
+from harembed.rundir import RunDir
+from harembed.search_job import SearchJob
 from harembed.settings import load_settings
+from harembed.space import ConvTail, GraphArchitecture
+from harembed.teachers import teacher_of
 from harembed.train.augment import Sensors
 from harembed.train.loop import train
 from harembed.train.recipe import Recipe
@@ -89,3 +97,17 @@ def test_a_compressed_run_can_be_compressed_again_without_its_teachers(tmp_path)
     again = compress_settings(tmp_path, {"seed": 3})
     assert again == load_settings(None, {"macs": 5000, "seed": 3, "network": "a network"})
     assert compress_settings(tmp_path, {"teachers": 4}).teachers == 4
+
+
+@pytest.mark.parametrize("values", [{"teacher_width": 4}, {"born_again": True}])
+def test_what_is_said_of_teachers_needs_some(values) -> None:
+    with pytest.raises(RunError, match="of --teachers"):
+        load_settings(None, values)
+
+
+def test_wider_teachers_of_a_network_with_branches_are_refused(tmp_path) -> None:
+    settings = load_settings(None, {"teachers": 1, "teacher_width": 2})
+    job = SearchJob(settings, RunDir(tmp_path), None, None, Console())
+    branches, sensors = GraphArchitecture(16, (0,), FeatureGraph(()), ConvTail(4), 2), Sensors(*np.zeros((2, 3)))
+    with pytest.raises(SearchError, match="has branches"):
+        teacher_of(job, branches, *waves(64, ARCH), sensors, lambda *_: None)

@@ -17,6 +17,11 @@ def widths(arch: Architecture) -> tuple[int, ...]:
     return first if isinstance(arch.tail, FlatTail) else (*first, arch.tail.hidden)
 
 
+def scaled(arch: Architecture, factor: float) -> Architecture:
+    """The same network, so many times as wide; no layer has less than one filter."""
+    return with_widths(arch, [max(round(w * factor), 1) for w in widths(arch)])
+
+
 def with_widths(arch: Architecture, values: Sequence[Number]) -> Architecture:
     """The same network with other widths, in the order of `widths`.
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from harembed.errors import SearchError
 from harembed.models.supernet import SuperSpace, strides
-from harembed.models.widths import widths, with_widths
+from harembed.models.widths import scaled
 from harembed.published import published
 from harembed.space import Architecture, ConvTail, TemporalConv, temporal_length
 
@@ -44,7 +44,7 @@ def backbone(tail: str, window: int, sensors: int, classes: int, scale: float) -
     if length < 1:
         raise SearchError(f"Windows of {window} samples are too short for the published network {tail}: four kernels "
                           f"of {KERNEL} samples without padding.", "Use a longer --window or --tail conv.")
-    return with_widths(full, [max(round(w * scale), 1) for w in widths(full)])
+    return scaled(full, scale)
 
 
 def _chain(window: int, sensors: int, classes: int) -> Architecture:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from harembed.data.recording import Windows
 from harembed.errors import SearchError
 from harembed.feature_graph import reference
-from harembed.models.widths import widths, with_widths
+from harembed.models.widths import scaled
 from harembed.published import published
 from harembed.rundir import RunDir
 from harembed.search.candidate import Candidate
@@ -49,4 +49,4 @@ def _network(windows: Windows, settings: SearchSettings) -> Network:
     whole = published(settings.tails[0], *windows.shape)
     if isinstance(whole.tail, ResNetTail) and settings.blocks:
         whole = replace(whole, tail=replace(whole.tail, blocks=settings.blocks))
-    return with_widths(whole, [max(round(w * settings.backbone), 1) for w in widths(whole)])
+    return scaled(whole, settings.backbone)
