@@ -21,7 +21,7 @@ console = Console()
 
 EPILOG = ("Examples:  harembed compress runs/uci --teachers 4\n\n"
           "harembed compress runs/uci --teachers 2 --teacher-width 4 --seeds 0,1,2\n\n"
-          "harembed compress runs/uci --teacher runs/large --teacher runs/larger --out runs/uci-taught\n\n"
+          "harembed compress runs/uci --width 4 --out runs/wide && harembed compress runs/uci --teacher runs/wide\n\n"
           "harembed compress runs/uci --teachers 5 --born-again --soft-weight 0.5 --soft-temperature 1\n\n"
           "harembed compress runs/uci --lego o=4,m=0.25 --local-loss\n\n"
           "harembed compress runs/uci --xnor --teachers 5 --born-again\n\n"
@@ -35,6 +35,8 @@ def compress(
     network: Annotated[str | None, typer.Option(metavar="ID", help="Another network of that search: the first "
                                                 "characters of its id in search.json. Default: the one that was "
                                                 "chosen.")] = None,
+    width: Annotated[float | None, typer.Option(metavar="FACTOR", help="So many times the filters in every layer: a "
+                                                "network to teach others, or one for --xnor. Default: 1.")] = None,
     lego: LegoOption = None,
     xnor: XnorOption = None,
     pretrain: PretrainOption = None,
@@ -71,7 +73,7 @@ def compress(
     from harembed import pipeline, sweep
 
     changes: dict[str, Any] = {
-        "network": network, "lego": lego, "xnor": xnor, "pretrain": pretrain,
+        "network": network, "width": width, "lego": lego, "xnor": xnor, "pretrain": pretrain,
         "teachers": teachers, "teacher_width": teacher_width, "born_again": born_again, "soft_weight": soft_weight,
         "soft_temperature": soft_temperature, "local_loss": local_loss, "seed": seed, "board": board,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,

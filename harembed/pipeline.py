@@ -122,7 +122,7 @@ def _candidate(source: Path, found: dict[str, Any], begin: str) -> str:
 
 def _architecture(source: Path, found: dict[str, Any], settings: RunSettings) -> Network:
     """Of the network that a run is to train."""
-    from harembed.stages import smaller
+    from harembed.stages import remade
 
     if settings.network == found["chosen"]:
         arch = network_from_dict(found["architecture"])
@@ -133,7 +133,7 @@ def _architecture(source: Path, found: dict[str, Any], settings: RunSettings) ->
         if known is None:
             raise RunError(f"{source}/ledger.jsonl has no network {settings.network}.", "Name a complete search.")
         arch = known.architecture
-    return smaller(arch, settings)
+    return remade(arch, settings)
 
 
 def compress(source: Path, settings: RunSettings, teachers: Sequence[Path], folder: Path, data_root: Path | None,

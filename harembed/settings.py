@@ -122,6 +122,7 @@ class RunSettings(BaseModel):
                                                "none")
     xnor: bool | None = Field(None, description="convolutions of 16 channels and more are of signs; default: no")
     pretrain: str | None = Field(None, description="a dataset that the network learns first; default: none")
+    width: float | None = Field(None, gt=0, le=32, description="times the filters that the search chose; default: 1")
     network: str | None = Field(None, description="that `compress` was given; default: a search chooses one")
     # Of strategy dqn.
     space: Literal["general", "feedforward"] | None = Field(None, description="default: general")

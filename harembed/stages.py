@@ -22,6 +22,7 @@ from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.lego import Lego
 from harembed.models import build_model
+from harembed.models.widths import scaled
 from harembed.new_people import FILE as NEW_PEOPLE
 from harembed.new_people import score_new_people, shares_people
 from harembed.pretraining import pretrained, pretraining_facts, start_from
@@ -34,7 +35,7 @@ from harembed.search.result import SearchResult
 from harembed.search.settings import SearchSettings, desk
 from harembed.search_job import SearchJob
 from harembed.settings import RunSettings
-from harembed.space import Network, with_form
+from harembed.space import Network, chain_of, with_form
 from harembed.teachers import teacher_of, teacher_scores
 from harembed.temperature import FILE as TEMPERATURE
 from harembed.temperature import before_and_after, twins_trained
@@ -112,14 +113,16 @@ def search_network(job: SearchJob, tick: Tick) -> str:
 def _as_asked(job: SearchJob, arch: Network) -> Network:
     """In the form of the run, if the network can have it: a search of hours does not end with an error."""
     try:
-        return smaller(arch, job.settings)
+        return remade(arch, job.settings)
     except SearchError as e:
         job.console.print(f"[yellow]The network stays as it is. {escape(e.message)}[/yellow]", highlight=False)
         return arch
 
 
-def smaller(arch: Network, settings: RunSettings) -> Network:
-    """The network with what a run is to make its convolutions of; see with_form."""
+def remade(arch: Network, settings: RunSettings) -> Network:
+    """The network as wide, and with its convolutions made of, what a run asks for; see with_form."""
+    if settings.width:
+        arch = scaled(chain_of(arch, "Other widths are"), settings.width)
     return with_form(arch, Lego.parse(settings.lego) if settings.lego else None, bool(settings.xnor))
 
 

@@ -16,6 +16,8 @@ from harembed.export.tflite_import import read_tflite
 from harembed.models.widths import scaled
 from harembed.report.facts import KEYS
 from harembed.report.html import render
+from harembed.rundir import RunDir
+from harembed.search.candidate import Ledger
 from harembed.space import network_from_dict
 
 # Small enough for seconds, large enough that every part does real work.
@@ -181,7 +183,8 @@ def test_the_network_of_a_run_learns_from_teachers(finished, recordings, tmp_pat
 
 
 @pytest.mark.parametrize("asked, op, text, words", [
-    (["--lego", "o=2,m=0.4"], "lego_conv", "Lego o=2,m=0.4", "that was taken then got Lego filters, o=2,m=0.4"),
+    (["--lego", "o=2,m=0.4", "--width", "2"], "lego_conv", "Lego o=2,m=0.4",
+     "that was taken then got Lego filters, o=2,m=0.4"),
     (["--xnor"], "xnor_conv", "XNOR", "got convolutions of signs by signs")], ids=["lego", "xnor"])
 def test_another_network_of_a_run_is_made_smaller(finished, tmp_path, asked, op, text, words):
     """Up to a proved firmware, whose graph has the operator, and a .tflite, which has others."""
@@ -204,7 +207,9 @@ def test_another_network_of_a_run_is_made_smaller(finished, tmp_path, asked, op,
     page = (folder / "report.html").read_text()
     assert "Before both trainings the network learned" in page
     assert words in page
-    assert report["architecture"]["text"] == f"{other['text']} · {text}"
+    known = Ledger(RunDir(source)).get(other["id"]).architecture
+    assert report["architecture"]["text"] == f"{scaled(known, 2 if '--width' in asked else 1).describe()} · {text}"
+    assert ("got 2.0 times the filters" in page) == ("--width" in asked)
     assert report["parity"]["mismatches"] == 0
     assert any(node["op"] == op for node in json.loads((folder / "graph.json").read_text())["nodes"])
     model = tmp_path / "m.tflite"

@@ -195,6 +195,19 @@ def test_rows_stand_against_others_by_seed(made):
     assert any("-1.3 points on average, at most one point lower in 1 of 2 rows" in said for said in notes(result))
 
 
+def test_generations_stand_beside_the_first_of_them(made):
+    (row,) = made[2].rows
+    runs = [row.runs[0].model_copy(update={"seed": seed, "generations_f1": each, "ensemble_f1": together})
+            for seed, (each, together) in enumerate([([0.5, 0.6, 0.7], 0.6), ([0.7, 0.6, 0.7], 0.8)])]
+    result = made[2].model_copy(update={"rows": [row.model_copy(update={"runs": runs})]})
+    header, (cells,) = grid(result, "macro_f1")
+    assert cells[header.index("macro F1, float, its teachers")] == "0.6000 0.6000 0.7000"
+    assert cells[header.index("these together")] == "0.7000 ± 0.1414"
+    assert any("last +0.1000 [-1.1706, +1.3706] (higher in 1 of 2), all together +0.1000" in said
+               for said in notes(result))
+    assert "macro F1, float, its teachers" not in grid(made[2], "macro_f1")[0]
+
+
 def test_a_figure_is_drawn_in_the_page(made):
     asked, _, result = made
     (row,) = result.rows

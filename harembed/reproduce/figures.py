@@ -20,23 +20,24 @@ def figures(run: RunDir, by_subject: bool) -> dict[str, Any]:
     by_subject : whether the test subjects are new people, so that their score is the honest one
     """
     search = run.read_json("search.json")
-    test = run.read_json(_INT8 if run.has(_INT8) else _FLOAT)["test"]
+    scored = run.read_json(_INT8 if run.has(_INT8) else _FLOAT)
+    test, teachers = scored["test"], scored.get("teachers") or {}
     chosen = next(c for c in search["candidates"] if c["id"] == search["chosen"])
     architecture = search["architecture"]
     # Its costs are not those of the candidate, which has whole filters where the network may have Lego filters.
     network = network_from_dict(architecture)
     dims = dims_of(network)
-    scored = test["float"]
     found = {
         "network": network.describe(), "filters": [c["filters"] for c in architecture.get("convs", [])],
         "channels": len(architecture["channels"]), "parameters": int(parameters(dims)),
         "macs": int(total_macs(dims)),
-        **{key: scored[key] for key in ("macro_f1", "weighted_f1", "accuracy")},
+        **{key: test["float"][key] for key in ("macro_f1", "weighted_f1", "accuracy")},
         # One short training says little; finals are several long ones, on every fold.
         "validation_f1": chosen["macro_f1"] if chosen["trainings"] > 1 else None,
         "macro_f1_int8": test["int8"]["macro_f1"] if "int8" in test else None,
-        "new_people_f1": scored["macro_f1"] if by_subject else _new_people(run),
+        "new_people_f1": test["float"]["macro_f1"] if by_subject else _new_people(run),
         "sensors": sensors_in_words(sensors(run.read_json("data.json")["channels"], architecture["channels"])),
+        "generations_f1": teachers.get("each", []), "ensemble_f1": teachers.get("ensemble"),
         "epochs_trained": search["epochs_trained"]["total"]}
     if run.has(_REPORT):
         report = run.read_json(_REPORT)

@@ -21,6 +21,14 @@ def comparisons(result: Result) -> list[str]:
     return found
 
 
+def generations_compared(result: Result) -> list[str]:
+    """A sentence for each row whose teachers are generations: the last one, and all together, against the first."""
+    return [f"{row.name}, macro F1 of generations less that of the first, float, seed by seed: "
+            f"last {_text([r.generations_f1[-1] - r.generations_f1[0] for r in row.runs])}, all together "
+            f"{_text([r.ensemble_f1 - r.generations_f1[0] for r in row.runs if r.ensemble_f1 is not None])}."
+            for row in result.rows if len(row.runs) > 1 and all(len(r.generations_f1) > 1 for r in row.runs)]
+
+
 def _differences(a: RowResult, b: RowResult, figure: Callable[[Run], float | None]) -> list[float]:
     """Of the seeds that both rows have."""
     other = {run.seed: figure(run) for run in b.runs}

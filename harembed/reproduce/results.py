@@ -43,6 +43,9 @@ class Run(_Stored):
     new_people_f1: float | None = Field(None, description="macro F1, float, of people who are not in training")
     latency_us: float | None = Field(None, description="of one inference by the board's cycle model, estimated")
     peak_ram_bytes: int | None = Field(None, description="arena by plan")
+    generations_f1: list[float] = Field([], description="macro F1, float, test subjects, of the networks that taught "
+                                        "this one, in the order of their training")
+    ensemble_f1: float | None = Field(None, description="of all of these together")
     epochs_trained: int | None = Field(None, description="by the search in all, see harembed/search/effort.py")
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harembed.reproduce.paired import comparisons
+from harembed.reproduce.paired import comparisons, generations_compared
 from harembed.reproduce.results import Result, RowResult, Run, mean_and_deviation
 
 _WIDEST = 1000  # characters of a table on the terminal
@@ -88,6 +88,12 @@ def difference(row: RowResult, rows: Sequence[RowResult]) -> float | None:
     return mean_and_deviation(found)[0] if found else None
 
 
+def _generations(row: RowResult) -> str:
+    """Each one's mean over seeds."""
+    every = zip(*(run.generations_f1 for run in row.runs), strict=True)
+    return " ".join(format(mean_and_deviation(list(scores))[0], ".4f") for scores in every)
+
+
 def _note(row: RowResult) -> str:
     return "; ".join(f"seed {f.seed}: {f.error}" for f in row.failures)
 
@@ -104,6 +110,8 @@ def columns(metric: str, rows: Sequence[RowResult]) -> tuple[Column, ...]:
         Column("macro F1, validation", _ours(lambda r: r.validation_f1, ".4f")),
         Column("macro F1, int8", _ours(lambda r: r.macro_f1_int8, ".4f")),
         Column("difference, points", _difference(rows)),
+        Column("macro F1, float, its teachers", _generations),
+        Column("these together", _ours(lambda r: r.ensemble_f1, ".4f")),
         Column("macro F1, new people", _ours(lambda r: r.new_people_f1, ".4f")),
         Column("parameters, paper", _paper("parameters", ",.0f")),
         Column("parameters", _ours(lambda r: r.parameters, ",.0f")),
@@ -150,7 +158,7 @@ def notes(result: Result) -> list[str]:
     said += [*_compared(result.rows), *result.remarks]
     if any(len(row.runs) > 1 for row in result.rows):
         said.append("± is the sample standard deviation over seeds.")
-    return said + comparisons(result)
+    return said + comparisons(result) + generations_compared(result)
 
 
 def _made(result: Result) -> bool:
