@@ -23,6 +23,6 @@ def attributes(
 
     An example of how one network learns several tasks. Every person is held out once.
     """
-    from harembed import attributes as example
+    from harembed.compress import attributes as example
 
     example.run(out, folds, epochs, seed, data_root, console)

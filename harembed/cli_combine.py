@@ -31,7 +31,8 @@ def combine(
     training people is kept from all trainings and says which is best.
     A killed command goes on where it stopped.
     """
-    from harembed import combinations, sweep
+    from harembed import sweep
+    from harembed.compress import combinations
     from harembed.search.settings import SearchSettings
 
     effort = combinations.Effort(epochs, qat_epochs, teachers, tuple(sweep.numbers(seeds, int, "--seeds")))

@@ -104,7 +104,7 @@ def compress_settings(source: Path, changes: dict[str, Any], teachers: Sequence[
     changed = load_settings(None, {**kept, **asked, "network": network})
     if not teachers:
         return changed
-    from harembed.teachers import identity
+    from harembed.compress.teachers import identity
 
     return changed.model_copy(update={"teacher": tuple(identity(t, changed) for t in teachers)})
 
@@ -148,7 +148,7 @@ def compress(source: Path, settings: RunSettings, teachers: Sequence[Path], fold
     teachers : folders of runs whose networks it learns from
     folder : of the new run
     """
-    from harembed.teachers import give
+    from harembed.compress.teachers import give
 
     job = SearchJob(settings, RunDir(folder), data_root, toolchain, console)
     found = RunDir(source).read_json("search.json")

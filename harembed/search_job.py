@@ -110,7 +110,7 @@ class SearchJob(Job):
 
             check_ray(self.settings.address)
         if self.settings.pretrain is not None and not self.run.has("float.pt"):
-            from harembed.pretraining import recordings_to_learn  # imports PyTorch
+            from harembed.compress.pretraining import recordings_to_learn  # imports PyTorch
 
             recordings_to_learn(self)
         s = self.settings

@@ -9,13 +9,17 @@ import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
+from harembed.compress.fine_tuning import Lesson, fine_tune_both
+from harembed.compress.pretraining import pretrained, pretraining_facts, start_from
+from harembed.compress.teachers import teacher_of, teacher_scores
+from harembed.compress.temperature import FILE as TEMPERATURE
+from harembed.compress.temperature import before_and_after, twins_trained
 from harembed.cost.latency import load_latency_model
 from harembed.data.recording import vectors
 from harembed.dqn_job import with_dqn
 from harembed.errors import SearchError
 from harembed.export.lower import lower
 from harembed.export.noise import quantisation_noise
-from harembed.fine_tuning import Lesson, fine_tune_both
 from harembed.ir.confidence import with_confidence
 from harembed.ir.file import dump_graph
 from harembed.ir.graph import IntGraph
@@ -25,7 +29,6 @@ from harembed.models import build_model
 from harembed.models.widths import scaled
 from harembed.new_people import FILE as NEW_PEOPLE
 from harembed.new_people import score_new_people, shares_people
-from harembed.pretraining import pretrained, pretraining_facts, start_from
 from harembed.progress import Tick
 from harembed.search import STRATEGIES, search
 from harembed.search.candidate import Candidate, derived_seed, not_dominated, pareto
@@ -36,9 +39,6 @@ from harembed.search.settings import SearchSettings, desk
 from harembed.search_job import SearchJob
 from harembed.settings import RunSettings
 from harembed.space import Network, chain_of, with_form
-from harembed.teachers import teacher_of, teacher_scores
-from harembed.temperature import FILE as TEMPERATURE
-from harembed.temperature import before_and_after, twins_trained
 from harembed.train import qat
 from harembed.train.augment import Sensors
 from harembed.train.device import device_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from harembed.attributes import _figures, _guess, _Said
+from harembed.compress.attributes import _figures, _guess, _Said
 from harembed.data.people import Person, load_people
 from harembed.data.recording import Windows
 from harembed.errors import DataError

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from harembed.compress.temperature import enough
 from harembed.data.recording import Windows
 from harembed.errors import GraphError
 from harembed.export.oracles import run_tflm
@@ -13,7 +14,6 @@ from harembed.ir.confidence import with_confidence
 from harembed.ir.graph import GraphBuilder, IntGraph, Kind, QParams
 from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops.rearrange import ReshapeAttrs
-from harembed.temperature import enough
 from harembed.train.calibration import calibration, fit_temperature, probabilities
 
 

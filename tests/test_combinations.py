@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from harembed.cli import main
-from harembed.combinations import best_of
+from harembed.compress.combinations import best_of
+from harembed.compress.forms import FORMS, widest
 from harembed.cost.dims import dims_of
 from harembed.cost.macs import constant_bytes
-from harembed.forms import FORMS, widest
 from harembed.lego import Lego
 from harembed.rundir import RunDir
 from harembed.settings import RunSettings
@@ -46,7 +46,7 @@ def test_combine_goes_on_and_ends_the_same(searched: Path, monkeypatch, capsys) 
     asked = ["harembed", "combine", str(searched), "--bytes", "2048", "--epochs", "1", "--qat-epochs", "1",
              "--teachers", "1", "--processes", "1"]
     monkeypatch.setattr(sys, "argv", asked)
-    monkeypatch.setattr("harembed.combinations.FORMS", FORMS[::3])
+    monkeypatch.setattr("harembed.compress.combinations.FORMS", FORMS[::3])
     main_ends_well()
     folder = searched.with_name("run-combined")
     first = json.loads((folder / "combinations.json").read_text())

@@ -9,12 +9,12 @@ from rich.console import Console
 from small_archives import place, unimib_members
 from test_models import ARCHITECTURES
 
+from harembed.compress.pretraining import recordings_to_learn, resampled, start_from
 from harembed.data import dsads, hapt, motionsense, uci_har
 from harembed.data.places import SPOTS, matched
 from harembed.data.recording import Channel
 from harembed.errors import DataError
 from harembed.models import build_model
-from harembed.pretraining import recordings_to_learn, resampled, start_from
 from harembed.rundir import RunDir
 from harembed.search_job import SearchJob
 from harembed.settings import load_settings

@@ -8,12 +8,12 @@ import torch
 from test_models import ARCHITECTURES, waves
 from torch import nn
 
+from harembed.compress.fine_tuning import Lesson, fine_tune_both
 from harembed.errors import GraphError
 from harembed.export.lower import lower
 from harembed.export.noise import quantisation_noise, sqnr_db
 from harembed.export.oracles import run_tflm
 from harembed.export.tflite import write_tflite
-from harembed.fine_tuning import Lesson, fine_tune_both
 from harembed.ir.graph import IntGraph
 from harembed.ir.interpreter import Interpreter
 from harembed.ir.ops.gru_chain import INTERMEDIATES

@@ -8,6 +8,7 @@ from test_models import ARCHITECTURES, waves
 from torch import nn
 from torch.nn import functional as F
 
+from harembed.compress.teachers import teacher_of
 from harembed.errors import RunError, SearchError
 from harembed.feature_graph import FeatureGraph
 from harembed.models import build_model
@@ -16,7 +17,6 @@ from harembed.rundir import RunDir
 from harembed.search_job import SearchJob
 from harembed.settings import load_settings
 from harembed.space import ConvTail, GraphArchitecture
-from harembed.teachers import teacher_of
 from harembed.train.augment import Sensors
 from harembed.train.loop import train
 from harembed.train.recipe import Recipe

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from harembed.compress.forms import FORMS, Form, widest
+from harembed.compress.teachers import teacher_scores
 from harembed.cost.dims import dims_of
 from harembed.cost.macs import constant_bytes, parameters, total_macs
 from harembed.data.normalise import channel_statistics
@@ -24,7 +26,6 @@ from harembed.data.recording import Windows, vectors
 from harembed.data.split import subject_folds
 from harembed.errors import RunError
 from harembed.export.lower import lower
-from harembed.forms import FORMS, Form, widest
 from harembed.ir.interpreter import Interpreter
 from harembed.models import build_model
 from harembed.nn.quant import Mode
@@ -36,7 +37,6 @@ from harembed.search.executor import workers
 from harembed.search_job import SearchJob
 from harembed.settings import RunSettings, load_settings, stored_settings
 from harembed.space import Architecture, Network, network_from_dict
-from harembed.teachers import teacher_scores
 from harembed.train import qat
 from harembed.train.augment import Sensors
 from harembed.train.loop import State, normalise, state_from_bytes, state_to_bytes, train

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harembed.compress.pretraining import start_from
 from harembed.data.recording import Windows, vectors
 from harembed.data.split import subject_folds
 from harembed.models import build_model
-from harembed.pretraining import start_from
 from harembed.search.candidate import derived_seed
 from harembed.search.executor import workers
 from harembed.search.score import Fold, make_folds
