@@ -261,7 +261,7 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     model = build_model(arch)
     start_from(model, start)
     local = _local_losses(job, model, x, sensors)
-    with twins_trained(job, arch, recipe, teacher, start):
+    with twins_trained(job, arch, recipe, teacher, start, tick):
         history = train(model, x, y, recipe, seed, sensors=sensors, teacher=teacher, local=local,
                         progress=lambda e, f: tick(e + 1, recipe.epochs, f"loss {f['loss']:.3f}"))
     job.run.write_json("history.json", {"loss": [e["loss"] for e in history.epochs], "recipe": recipe.to_dict()})

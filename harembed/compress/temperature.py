@@ -18,6 +18,7 @@ from harembed.compress.pretraining import start_from
 from harembed.data.recording import Windows, vectors
 from harembed.data.split import subject_folds
 from harembed.models import build_model
+from harembed.progress import Tick
 from harembed.search.candidate import derived_seed
 from harembed.search.executor import workers
 from harembed.search.score import Fold, make_folds
@@ -40,7 +41,7 @@ PEOPLE = 6
 
 @contextmanager
 def twins_trained(job: SearchJob, arch: Network, recipe: Recipe, teacher: Teacher | None,
-                  start: Mapping[str, Tensor] | None) -> Iterator[None]:
+                  start: Mapping[str, Tensor] | None, tick: Tick) -> Iterator[None]:
     """While the body trains the network, train its twins; on leaving write temperature.json.
 
     With one process, or where a GPU would be shared, they are trained on leaving. A run that is not to be calibrated
@@ -61,8 +62,11 @@ def twins_trained(job: SearchJob, arch: Network, recipe: Recipe, teacher: Teache
         logits = run([(number, arch, recipe, derived_seed(seed, number), teacher, local, start)
                       for number in range(len(held))])
         yield
-        everybody = Windows.concatenate(held)
-        job.run.write_json(FILE, fitted(np.concatenate(list(logits)), everybody.y, everybody.subjects, seed))
+        everybody, found, whole = Windows.concatenate(held), [], len(held)
+        for number in range(whole):
+            tick(number, whole, f"twin {number + 1} of {whole}, which tells how sure the network may be")
+            found.append(next(logits))
+        job.run.write_json(FILE, fitted(np.concatenate(found), everybody.y, everybody.subjects, seed))
 
 
 def enough(parts: Sequence[Windows]) -> list[Windows]:
