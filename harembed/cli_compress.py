@@ -14,6 +14,7 @@ from harembed.cli_options import (
     RootOption,
     TeacherWidthOption,
     ToolchainOption,
+    TrainHopOption,
     XnorOption,
 )
 
@@ -58,6 +59,7 @@ def compress(
     seeds: Annotated[str | None, typer.Option(help="Several, with commas between them: a run folder each, and one "
                                                    "table with means.")] = None,
     board: Annotated[str | None, typer.Option(help="Default: that of RUN.")] = None,
+    train_hop: TrainHopOption = None,
     float_epochs: Annotated[int | None, typer.Option(help="Of the float training. Default: those of RUN.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Of quantisation-aware training. Default: those of "
                                                         "RUN.")] = None,
@@ -76,7 +78,7 @@ def compress(
         "network": network, "width": width, "lego": lego, "xnor": xnor, "pretrain": pretrain,
         "teachers": teachers, "teacher_width": teacher_width, "born_again": born_again, "soft_weight": soft_weight,
         "soft_temperature": soft_temperature, "local_loss": local_loss, "seed": seed, "board": board,
-        "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
+        "train_hop": train_hop, "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
         "processes": processes}
     others = teacher or []
     folder = out or run.with_name(f"{run.name}-compressed")

@@ -61,6 +61,9 @@ LegoOption = Annotated[str | None, typer.Option(metavar="o=4,m=0.25", help="Lego
 XnorOption = Annotated[bool | None, typer.Option("--xnor", help="Binary convolutions, those of 16 channels and "
                                                  "more: signs of the inputs by signs of the weights (Rastegari et "
                                                  "al. 2016). Default: int8.")]
+TrainHopOption = Annotated[int | None, typer.Option(metavar="SAMPLES", help="Between training windows alone: more of "
+                                                    "them, which overlap more; test windows stay as they are. An "
+                                                    "epoch is as much longer. Default: --hop.")]
 TeacherWidthOption = Annotated[float | None, typer.Option(metavar="FACTOR", help="Of --teachers: so many times the "
                                                           "filters of the network. Default: 1.")]
 PretrainOption = Annotated[str | None, typer.Option(metavar="DATASET", help="The network learns these recordings "

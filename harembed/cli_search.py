@@ -20,6 +20,7 @@ from harembed.cli_options import (
     TeacherWidthOption,
     ToolchainOption,
     TrainEpochsOption,
+    TrainHopOption,
     XnorOption,
 )
 
@@ -94,6 +95,7 @@ def search(
                                                    "a second training. Default: yes.")] = None,
     window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
     hop: Annotated[int | None, typer.Option(help="Samples between windows. Default: the dataset's.")] = None,
+    train_hop: TrainHopOption = None,
     split: Annotated[str | None, typer.Option(help="Another split; loso=SUBJECT leaves one person out.")] = None,
     optimize: OptimizeOption = None,
     device: DeviceOption = None,
@@ -122,7 +124,7 @@ def search(
         "float_epochs": float_epochs, "qat_epochs": qat_epochs, "lego": lego, "xnor": xnor, "pretrain": pretrain,
         "teachers": teachers, "teacher_width": teacher_width,
         "calibrate": calibrate,
-        "window": window, "hop": hop, "split": split, "optimize": optimize and optimize.value,
+        "window": window, "hop": hop, "train_hop": train_hop, "split": split, "optimize": optimize and optimize.value,
         "device": device, "executor": executor, "address": address, "processes": processes,
     }
     asked = load_settings(settings, given)

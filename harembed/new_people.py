@@ -42,7 +42,7 @@ def score_new_people(job: SearchJob, arch: Network, recipe: Recipe, tick: Tick) 
     """
     s = job.settings
     try:
-        dataset = load_dataset(s.dataset, job.data_root, s.window, s.hop, SUBJECTS)
+        dataset = load_dataset(s.dataset, job.data_root, s.window, s.hop, SUBJECTS, s.train_hop)
     except DataError as e:
         return {"reason": e.message}
     mean, std = channel_statistics(dataset.train)

@@ -61,7 +61,7 @@ class SearchJob(Job):
     @cached_property
     def dataset(self) -> Dataset:
         s = self.settings
-        return load_dataset(s.dataset, self.data_root, s.window, s.hop, s.split)
+        return load_dataset(s.dataset, self.data_root, s.window, s.hop, s.split, s.train_hop)
 
     @cached_property
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:

@@ -51,6 +51,7 @@ class RunSettings(BaseModel):
     qat_epochs: int = Field(16, gt=0, description="of each branch: float and quantisation-aware")
     window: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     hop: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
+    train_hop: int | None = Field(None, gt=0, description="samples, of training windows; default: as hop")
     split: str | None = Field(None, description="default: the dataset's protocol")
     optimize: Literal["speed", "balanced", "size"] | None = Field(None, description="of the C; default: balanced")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", exclude=True, description="of all trainings")

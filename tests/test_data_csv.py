@@ -47,6 +47,17 @@ def test_a_file_and_a_folder(tmp_path: Path) -> None:
     assert len(load_dataset(f"csv:{folder}", window=32).test.subjects) == 1
 
 
+def test_training_windows_may_overlap_more(tmp_path: Path) -> None:
+    spec = f"csv:{_write(tmp_path / 'a.csv', _good())}"
+    d, denser = load_dataset(spec, window=32, hop=16), load_dataset(spec, window=32, hop=16, train_hop=4)
+    assert (denser.test.raw == d.test.raw).all() and denser.test.subjects == d.test.subjects
+    assert len(denser.train) > 3 * len(d.train) and denser.train.subjects == d.train.subjects
+    assert {w.tobytes() for w in d.train.raw} <= {w.tobytes() for w in denser.train.raw}
+    assert (denser.info.protocol.hop, denser.info.protocol.train_hop, d.info.protocol.train_hop) == (16, 4, None)
+    with pytest.raises(DataError, match="would hold test samples"):
+        load_dataset(spec, window=32, hop=16, split="leaking-random-windows", train_hop=4)
+
+
 def test_default_window_and_chosen_test_subjects(tmp_path: Path) -> None:
     lines = _good()
     lines.insert(1, "# test_subjects: b, c")

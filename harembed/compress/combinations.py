@@ -156,7 +156,7 @@ def _network(source: Path) -> tuple[Architecture, RunSettings]:
     if not isinstance(arch, Architecture) or arch.lego or arch.xnor:
         raise RunError(f"The network of {source} is {arch.describe()}: no plain chain of convolutions.",
                        "Take a search by another strategy than dqn, without --lego and --xnor.")
-    kept = {k: getattr(settings, k) for k in ("board", "dataset", "window", "hop", "split", "seed")}
+    kept = {k: getattr(settings, k) for k in ("board", "dataset", "window", "hop", "train_hop", "split", "seed")}
     return arch, load_settings(None, {k: v for k, v in kept.items() if v is not None})
 
 

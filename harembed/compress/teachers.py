@@ -33,7 +33,7 @@ from harembed.train.recipe import Recipe
 from harembed.train.teacher import Opinion, Teacher
 
 FILE = "teachers.pt"
-_SAME = ("dataset", "window", "hop", "split")  # settings that say which recordings a network knows
+_SAME = ("dataset", "window", "hop", "train_hop", "split")  # settings that say which recordings a network knows
 
 
 def teacher_of(job: SearchJob, arch: Network, x: Tensor, y: Tensor, sensors: Sensors,

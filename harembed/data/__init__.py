@@ -4,6 +4,7 @@ To add one: a file with a function Request -> Dataset, and a line in DATASETS.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from harembed.data.csv import load_csv
@@ -57,7 +58,7 @@ SPECS: dict[str, str] = {
 
 
 def load_dataset(spec: str = "watch", data_root: Path | None = None, window: int | None = None,
-                 hop: int | None = None, split: str | None = None) -> Dataset:
+                 hop: int | None = None, split: str | None = None, train_hop: int | None = None) -> Dataset:
     """Load a dataset.
 
     Parameters
@@ -67,15 +68,28 @@ def load_dataset(spec: str = "watch", data_root: Path | None = None, window: int
     window, hop : int       samples; None: the dataset's own
     split : str             None: the dataset's default, by subject where it has several; loso=SUBJECT holds one
                             person out; see harembed.data.split
+    train_hop : int         samples, between training windows; None: as between those of test. More that overlap more
+                            are more to learn from, and the scores stand beside those of others
 
     Raises
     ------
-    DataError    unknown name; archive missing or damaged; recordings that do not suit
+    DataError    unknown name; archive missing or damaged; recordings that do not suit; training windows that would
+                 overlap test windows
     """
     name, colon, variant = spec.partition(":")
     if name not in DATASETS:
         raise DataError(unknown_name("dataset", spec, list(SPECS)), "Use --dataset with one of these names.")
-    for value, what in ((window, "window"), (hop, "hop")):
+    for value, what in ((window, "window"), (hop, "hop"), (train_hop, "train-hop")):
         if value is not None and value < 1:
             raise DataError(f"The {what} is {value} samples.", f"Give --{what} as a positive number.")
-    return DATASETS[name](Request(variant if colon else None, data_root, window, hop, split))
+    asked = Request(variant if colon else None, data_root, window, hop, split)
+    dataset = DATASETS[name](asked)
+    protocol = dataset.info.protocol
+    if train_hop in (None, protocol.hop):
+        return dataset
+    if protocol.leaking:
+        raise DataError(f"{spec} is split window by window: training windows of another hop would hold test samples.",
+                        "Leave --train-hop out, or split by subject.")
+    train = DATASETS[name](replace(asked, hop=train_hop)).train
+    return replace(dataset, train=train,
+                   info=replace(dataset.info, protocol=replace(protocol, train_hop=train_hop)))

@@ -26,6 +26,7 @@ class Protocol:
     leaking: bool  # windows of one recording are in train and test
     source: str  # file and checksum that the samples came from
     label: str = MAJORITY  # how a window gets its class: one of harembed.data.windows.LABELS
+    train_hop: int | None = None  # samples, of training windows, where it is another
 
 
 @dataclass(frozen=True)

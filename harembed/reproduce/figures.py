@@ -49,11 +49,15 @@ def _new_people(run: RunDir) -> float | None:
     return run.read_json(NEW_PEOPLE).get("macro_f1") if run.has(NEW_PEOPLE) else None
 
 
+def _train(protocol: dict[str, Any]) -> str:
+    return f" ({protocol['train_hop']} of training windows)" if protocol.get("train_hop") else ""
+
+
 def protocol(run: RunDir) -> tuple[str, str]:
     """(the dataset's title, its protocol in words)."""
     data = run.read_json("data.json")
     p = data["protocol"]
-    return data["title"], (f"{p['split']}; windows of {p['window']} samples, hop {p['hop']}, "
+    return data["title"], (f"{p['split']}; windows of {p['window']} samples, hop {p['hop']}{_train(p)}, "
                            f"{len(data['channels'])} channels, {len(data['classes'])} classes; "
                            f"{data['windows']['train']:,} windows to train, {data['windows']['test']:,} to test; "
                            f"metric: {p['metric']}")
