@@ -97,7 +97,7 @@ def compress_settings(source: Path, changes: dict[str, Any], teachers: Sequence[
     if not isinstance(settings, RunSettings) or not run.has("search.json"):
         raise RunError(f"{source} has no search.json: it holds no network that a search chose.",
                        "Run `harembed search --out DIR` first.")
-    kept = settings.model_dump(exclude=set(ADDED_TO_TRAINING))
+    kept = settings.model_dump(exclude={*ADDED_TO_TRAINING, "width"})  # its network has that width already
     asked = {k: v for k, v in changes.items() if v is not None}
     found = run.read_json("search.json")
     network = _candidate(source, found, asked["network"]) if "network" in asked else found["chosen"]

@@ -91,7 +91,9 @@ def test_teacher_and_student_may_read_other_channels() -> None:
 
 
 def test_a_compressed_run_can_be_compressed_again_without_its_teachers(tmp_path) -> None:
-    settings = load_settings(None, {"macs": 5000, "teachers": 2, "teacher": ("0123abcd",), "soft_weight": 0.5})
+    """Nor is its network made as much wider once more."""
+    settings = load_settings(None, {"macs": 5000, "teachers": 2, "teacher": ("0123abcd",), "soft_weight": 0.5,
+                                    "width": 2})
     (tmp_path / "run.toml").write_text(settings.to_toml())
     (tmp_path / "search.json").write_text('{"chosen": "a network"}')
     again = compress_settings(tmp_path, {"seed": 3})
