@@ -12,6 +12,7 @@ from harembed.cli_options import (
     PretrainOption,
     ProcessesOption,
     RootOption,
+    RotationOption,
     TeacherWidthOption,
     ToolchainOption,
     TrainHopOption,
@@ -60,6 +61,7 @@ def compress(
                                                    "table with means.")] = None,
     board: Annotated[str | None, typer.Option(help="Default: that of RUN.")] = None,
     train_hop: TrainHopOption = None,
+    rotation: RotationOption = None,
     float_epochs: Annotated[int | None, typer.Option(help="Of the float training. Default: those of RUN.")] = None,
     qat_epochs: Annotated[int | None, typer.Option(help="Of quantisation-aware training. Default: those of "
                                                         "RUN.")] = None,
@@ -78,8 +80,8 @@ def compress(
         "network": network, "width": width, "lego": lego, "xnor": xnor, "pretrain": pretrain,
         "teachers": teachers, "teacher_width": teacher_width, "born_again": born_again, "soft_weight": soft_weight,
         "soft_temperature": soft_temperature, "local_loss": local_loss, "seed": seed, "board": board,
-        "train_hop": train_hop, "float_epochs": float_epochs, "qat_epochs": qat_epochs, "device": device,
-        "processes": processes}
+        "train_hop": train_hop, "rotation": rotation, "float_epochs": float_epochs, "qat_epochs": qat_epochs,
+        "device": device, "processes": processes}
     others = teacher or []
     folder = out or run.with_name(f"{run.name}-compressed")
     if seeds is None:

@@ -64,6 +64,9 @@ XnorOption = Annotated[bool | None, typer.Option("--xnor", help="Binary convolut
 TrainHopOption = Annotated[int | None, typer.Option(metavar="SAMPLES", help="Between training windows alone: more of "
                                                     "them, which overlap more; test windows stay as they are. An "
                                                     "epoch is as much longer. Default: --hop.")]
+RotationOption = Annotated[float | None, typer.Option(metavar="RADIANS", help="How far sensors are turned at random "
+                                                      "in training, standard deviation about each axis: as much as "
+                                                      "they sit differently on other people. Default: 0.2.")]
 TeacherWidthOption = Annotated[float | None, typer.Option(metavar="FACTOR", help="Of --teachers: so many times the "
                                                           "filters of the network. Default: 1.")]
 PretrainOption = Annotated[str | None, typer.Option(metavar="DATASET", help="The network learns these recordings "

@@ -17,6 +17,7 @@ from harembed.cli_options import (
     PretrainOption,
     ProcessesOption,
     RootOption,
+    RotationOption,
     TeacherWidthOption,
     ToolchainOption,
     TrainEpochsOption,
@@ -96,6 +97,7 @@ def search(
     window: Annotated[int | None, typer.Option(help="Samples in a window. Default: the dataset's.")] = None,
     hop: Annotated[int | None, typer.Option(help="Samples between windows. Default: the dataset's.")] = None,
     train_hop: TrainHopOption = None,
+    rotation: RotationOption = None,
     split: Annotated[str | None, typer.Option(help="Another split; loso=SUBJECT leaves one person out.")] = None,
     optimize: OptimizeOption = None,
     device: DeviceOption = None,
@@ -122,10 +124,10 @@ def search(
         "search_windows": search_windows, "space": space, "filters": filters, "episodes": episodes, "price": price,
         "predictor": predictor, "predict_at": predict_at,
         "float_epochs": float_epochs, "qat_epochs": qat_epochs, "lego": lego, "xnor": xnor, "pretrain": pretrain,
-        "teachers": teachers, "teacher_width": teacher_width,
-        "calibrate": calibrate,
-        "window": window, "hop": hop, "train_hop": train_hop, "split": split, "optimize": optimize and optimize.value,
-        "device": device, "executor": executor, "address": address, "processes": processes,
+        "teachers": teachers, "teacher_width": teacher_width, "calibrate": calibrate,
+        "window": window, "hop": hop, "train_hop": train_hop, "rotation": rotation, "split": split,
+        "optimize": optimize and optimize.value, "device": device, "executor": executor, "address": address,
+        "processes": processes,
     }
     asked = load_settings(settings, given)
     pipeline.search(asked, out or pipeline.default_folder(asked.dataset, asked.board), data_root, console, toolchain)

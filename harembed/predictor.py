@@ -52,7 +52,7 @@ def database(settings: RunSettings, folder: Path, networks: int, twice: int, epo
     job = SearchJob(settings, run, data_root, None, console)
     job.check()
     # The paper's rate is constant, too: first epochs say more then than under a cycle, which begins slowly.
-    asked, recipe = search_settings(job), Recipe(epochs=epochs, schedule="constant")
+    asked, recipe = search_settings(job), replace(job.recipe(epochs), schedule="constant")
     if processes is not None:
         asked = replace(asked, processes=processes)
     run.claim(f'verb = "predictor"\nepochs = {epochs}\n{settings.to_toml()}')

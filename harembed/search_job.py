@@ -19,6 +19,7 @@ from harembed.job import Job, Probes
 from harembed.rundir import RunDir
 from harembed.settings import RunSettings
 from harembed.space import Network, network_from_dict
+from harembed.train.recipe import Recipe
 
 # A quarter of UCI-HAR's, which overlap by half: so a default search of them ends within ten minutes on two cores.
 # Validation of all candidates falls, by two points already with half of them, which is no matter for a comparison.
@@ -84,6 +85,11 @@ class SearchJob(Job):
     def probes(self) -> Probes:
         return Probes(self.parity_windows.raw, (), random_inputs(self.graph, RANDOM_INPUTS, RANDOM_SEED), 0,
                       RANDOM_SEED)
+
+    def recipe(self, epochs: int) -> Recipe:
+        """How networks of this run are trained."""
+        rotation = self.settings.rotation
+        return Recipe(epochs=epochs) if rotation is None else Recipe(epochs=epochs, rotation=rotation)
 
     def chosen(self) -> Network:
         """The network that the search chose."""

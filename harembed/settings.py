@@ -52,6 +52,8 @@ class RunSettings(BaseModel):
     window: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     hop: int | None = Field(None, gt=0, description="samples; default: the dataset's protocol")
     train_hop: int | None = Field(None, gt=0, description="samples, of training windows; default: as hop")
+    rotation: float | None = Field(None, ge=0, le=3.2, description="radians, of the random turns of sensors in all "
+                                   "trainings; default: 0.2")
     split: str | None = Field(None, description="default: the dataset's protocol")
     optimize: Literal["speed", "balanced", "size"] | None = Field(None, description="of the C; default: balanced")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", exclude=True, description="of all trainings")

@@ -46,7 +46,6 @@ from harembed.train.local_loss import LocalLosses
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.metrics import scores
 from harembed.train.one_thread import one_thread
-from harembed.train.recipe import Recipe
 from harembed.train.teacher import Teacher
 from harembed.wear import as_events, worn_otherwise
 
@@ -140,8 +139,8 @@ def search_settings(job: SearchJob) -> SearchSettings:
         vectors=vectors(job.dataset.info.channels), tails=_tails(job), **_predictions(job),
         backbone=s.backbone or (1.0 if s.strategy == "published" else SearchSettings.backbone),
         graph=s.graph, blocks=s.blocks,
-        bilevel=replace(bilevel, **changes), recipe=Recipe(epochs=max(1, round(_SHORT * s.float_epochs))),
-        final_recipe=Recipe(epochs=max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
+        bilevel=replace(bilevel, **changes), recipe=job.recipe(max(1, round(_SHORT * s.float_epochs))),
+        final_recipe=job.recipe(max(1, round(_FULL * s.float_epochs))), train_epochs=s.train_epochs,
         device=s.device, executor=s.executor, address=s.address, processes=s.processes or SearchSettings.processes)
     return with_dqn(job, settings) if s.strategy == "dqn" or s.graph is not None else settings
 
@@ -249,7 +248,7 @@ def train_float(job: SearchJob, tick: Tick) -> str:
     """float.pt: the chosen network, trained anew from random weights. temperature.json: how sure its twins may be.
     new_people.json, where the split shares people."""
     arch = job.chosen()
-    recipe = Recipe(epochs=job.settings.float_epochs)
+    recipe = job.recipe(job.settings.float_epochs)
     if shares_people(job.dataset) and not job.run.has(NEW_PEOPLE):
         job.run.write_json(NEW_PEOPLE, score_new_people(job, arch, recipe, tick))
     x, y = _tensors(job)
@@ -285,7 +284,7 @@ def score_float(job: SearchJob, tick: Tick) -> str:
     model.load_state_dict(state_from_bytes(job.run.file("float.pt").read_bytes()))
     x, y = _tensors(job)
     sensors = _sensors(job, arch)
-    recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
+    recipe = qat.fine_tuning(job.recipe(job.settings.float_epochs), job.settings.qat_epochs)
     train(model, x, y, recipe, derived_seed(job.settings.seed, "final"), sensors=sensors,
           teacher=teacher_of(job, arch, x, y, sensors, tick), local=_local_losses(job, model, x, sensors),
           progress=lambda e, f: tick(e + 1, recipe.epochs, f"fine-tuning, loss {f['loss']:.3f}"))
@@ -306,7 +305,7 @@ def quantise(job: SearchJob, tick: Tick) -> str:
     model.eval()
     x, y = _tensors(job)
     sensors = _sensors(job, arch)
-    recipe = qat.fine_tuning(Recipe(epochs=job.settings.float_epochs), job.settings.qat_epochs)
+    recipe = qat.fine_tuning(job.recipe(job.settings.float_epochs), job.settings.qat_epochs)
     teacher = teacher_of(job, arch, x, y, sensors, tick)
     kept = std[list(arch.channels)]
     (float_net, float_history), (qat_net, qat_history) = fine_tune_both(

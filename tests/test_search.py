@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from harembed.cost.dims import dims_of
 from harembed.cost.live_sets import peak_bytes
@@ -20,7 +21,10 @@ from harembed.search.derive import derive_architecture
 from harembed.search.select import choose
 from harembed.search.settings import SearchSettings, desk
 from harembed.search.sftnas import train_supernet
+from harembed.search_job import SearchJob
+from harembed.settings import RunSettings
 from harembed.space import Architecture, ConvTail, TemporalConv
+from harembed.stages import search_settings
 from harembed.train.recipe import Recipe
 
 TINY = SearchSettings(
@@ -190,3 +194,14 @@ def test_ledger_reads_back_and_refuses_damage(tmp_path):
     (tmp_path / "ledger.jsonl").write_text('{"id": 1}\n')
     with pytest.raises(RunError, match=r"ledger.jsonl:1"):
         Ledger(RunDir(tmp_path))
+
+
+def test_rotation_reaches_every_training(tmp_path):
+    def recipes(**asked):
+        job = SearchJob(RunSettings(**asked), RunDir(tmp_path), None, None, Console(quiet=True))
+        settings = search_settings(job)
+        return [settings.recipe.rotation, settings.final_recipe.rotation, job.recipe(80).rotation]
+
+    assert recipes() == 3 * [Recipe().rotation]
+    assert recipes(rotation=0.5) == [0.5, 0.5, 0.5]
+    assert recipes(rotation=0.0) == [0.0, 0.0, 0.0]

@@ -48,6 +48,7 @@ FILE, PAGE, TEACHERS = "combinations.json", "combinations.html", "teachers.pt"
 FORMAT_VERSION = 1
 PARTS = 3  # of the training people: one says what is best
 ALONE, TAUGHT = "alone", "taught"
+_KEPT = ("board", "dataset", "window", "hop", "train_hop", "rotation", "split", "seed")  # settings of the search
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class _Lesson:
     sensors: tuple[tuple[int, int, int], ...]
     classes: tuple[str, ...]
     effort: Effort
+    recipe: Recipe
     teacher_arch: Network
 
 
@@ -156,7 +158,7 @@ def _network(source: Path) -> tuple[Architecture, RunSettings]:
     if not isinstance(arch, Architecture) or arch.lego or arch.xnor:
         raise RunError(f"The network of {source} is {arch.describe()}: no plain chain of convolutions.",
                        "Take a search by another strategy than dqn, without --lego and --xnor.")
-    kept = {k: getattr(settings, k) for k in ("board", "dataset", "window", "hop", "train_hop", "split", "seed")}
+    kept = {k: getattr(settings, k) for k in _KEPT}
     return arch, load_settings(None, {k: v for k, v in kept.items() if v is not None})
 
 
@@ -170,7 +172,7 @@ def _lesson(job: SearchJob, arch: Network, effort: Effort) -> _Lesson:
     taught, held = subject_folds(job.dataset.train, PARTS, job.settings.seed)[0]
     mean, std = channel_statistics(taught)
     return _Lesson(taught, held, job.dataset.test, mean, std, vectors(job.dataset.info.channels),
-                   tuple(job.dataset.info.classes), effort, arch)
+                   tuple(job.dataset.info.classes), effort, job.recipe(effort.epochs), arch)
 
 
 def _same(lesson: _Lesson) -> _Lesson:
@@ -210,7 +212,7 @@ def _teacher(lesson: _Lesson, number: int) -> State:
 def _fit(lesson: _Lesson, arch: Network, seed: int, teacher: Teacher | None) -> torch.nn.Sequential:
     torch.manual_seed(seed)
     model = build_model(arch)
-    train(model, *_tensors(lesson), Recipe(epochs=lesson.effort.epochs), seed,
+    train(model, *_tensors(lesson), lesson.recipe, seed,
           sensors=_sensors(lesson, arch), teacher=teacher)
     return model
 
@@ -230,7 +232,7 @@ def _scored(lesson: _Lesson, variant: Variant, teachers: list[State]) -> dict[st
     seed = derived_seed(variant.seed, "combination")
     model = _fit(lesson, arch, seed, teacher).eval()
     net = qat.quantise(model, lesson.std[list(arch.channels)])
-    qat.fine_tune(net, Mode.INT8, *_tensors(lesson), qat.fine_tuning(Recipe(epochs=effort.epochs), effort.qat_epochs),
+    qat.fine_tune(net, Mode.INT8, *_tensors(lesson), qat.fine_tuning(lesson.recipe, effort.qat_epochs),
                   seed, sensors=_sensors(lesson, arch), teacher=teacher)
     graph = lower(net, arch, lesson.mean, lesson.std, lesson.classes, "combination")
     dims = dims_of(arch)

@@ -115,7 +115,7 @@ def _train(job: SearchJob, arch: Network, lesson: tuple[Tensor, Tensor, Sensors]
         return
     alone = device_of(job.settings.device).type != "cpu"
     processes = 1 if alone else min(want - have, job.settings.processes or SearchSettings.processes)
-    recipe = Recipe(epochs=job.settings.float_epochs)
+    recipe = job.recipe(job.settings.float_epochs)
     seeds = [derived_seed(job.settings.seed, "teacher", n) for n in range(have, want)]
     with workers(1 if job.settings.born_again else processes, _same, lesson, _trained) as run:
         states = (_generations(run, arch, recipe, seeds, known, job.settings) if job.settings.born_again
