@@ -20,6 +20,7 @@ from harembed.reproduce.readme import BEGIN, END, RESULTS, between_marks, render
 from harembed.reproduce.results import Result, RowResult, load, save
 from harembed.reproduce.run import RESULT_FILE, Asked, _Pace, reproduce
 from harembed.reproduce.show import grid, notes, print_result
+from harembed.rundir import RunDir
 from harembed.search import STRATEGIES
 from harembed.search.score import cost_scores, violations
 from harembed.search.settings import SearchSettings
@@ -169,6 +170,21 @@ def test_a_small_table_has_our_figures_beside_the_papers(made):
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!["'#]|data:)[^>\s]+""", page)
 
 
+def test_where_channels_are_limited_the_page_shows_which_are_left(made, tmp_path):
+    asked, folder, result = made
+    (row,) = result.rows
+    run = RunDir(tmp_path / f"{row.key}-seed{row.runs[0].seed}")
+    data = RunDir(folder / run.path.name).read_json("data.json")
+    worn = [{**c, "place": "torso"} for c in data["channels"]]
+    run.write_json("data.json", {**data, "channels": worn})
+    run.write_json("search.json", {"architecture": {"channels": [0]}})
+    row = row.model_copy(update={"settings": {**row.settings, "channels": 1}})
+    pages = [write_pages(one, asked.table, tmp_path)[1].read_text()
+             for one in (result, result.model_copy(update={"rows": [row]}))]
+    assert [page.count("<svg") for page in pages] == [0, 1]
+    assert f"channels in use, 1 of {len(worn)}." in pages[1]
+
+
 def test_several_seeds_have_a_mean_and_a_deviation(made):
     (row,) = made[2].rows
     runs = [row.runs[0].model_copy(update={"seed": i, "macro_f1": f1}) for i, f1 in enumerate((0.80, 0.84))]
@@ -209,12 +225,12 @@ def test_generations_stand_beside_the_first_of_them(made):
 
 
 def test_a_figure_is_drawn_in_the_page(made):
-    asked, _, result = made
+    asked, folder, result = made
     (row,) = result.rows
     on_board = row.runs[0].model_copy(update={"latency_us": 1500.0, "macro_f1_int8": 0.9})
     drawn = result.model_copy(update={"rows": [row.model_copy(update={"runs": [on_board], "series": "one"})]})
-    assert page(drawn, replace(asked.table, drawn=True)).count("<svg") == 2
-    assert "<svg" not in page(drawn, asked.table)
+    assert page(drawn, replace(asked.table, drawn=True), folder).count("<svg") == 2
+    assert "<svg" not in page(drawn, asked.table, folder)
 
 
 def test_finished_rows_are_not_made_again(made, monkeypatch):

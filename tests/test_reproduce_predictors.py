@@ -153,7 +153,7 @@ def test_a_figure_goes_on_in_a_given_database(made, tmp_path, monkeypatch):
     value = next(r["correlation"]["value"] for r in stored["rows"] if (r["kind"], r["group"]) == ("cnn", 0))
     assert row["all"].startswith(f"{value:.2f} [") and row["best 20 %, paper"] == "0.54"
     assert "two trainings of a network" in [r[0] for r in rows]
-    assert page(result, figure.table).count("<svg") == 1
+    assert page(result, figure.table, tmp_path).count("<svg") == 1
     assert "No test window was touched." in markdown(result, "macro_f1")
     shorter = replace(FIGURE.budgets["desk"], database=replace(_BUDGET.database, epochs=1))
     other = replace(figure.table, budgets={"paper": _BUDGET, "desk": shorter})

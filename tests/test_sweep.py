@@ -41,6 +41,7 @@ hop = 16
 search_epochs = 4
 float_epochs = 2
 qat_epochs = 1
+calibrate = false
 """
 
 

@@ -6,20 +6,22 @@ from typing import Any
 import jinja2
 
 from harembed.report import charts
+from harembed.report.body import body, unknown_places
+from harembed.report.facts import sensors
 from harembed.reproduce.definitions import Table
-from harembed.reproduce.results import Result, mean_and_deviation
+from harembed.reproduce.results import Result, mean_and_deviation, run_name
 from harembed.reproduce.show import grid, markdown, notes, origin
 from harembed.resources import resource_dir
-from harembed.rundir import write_atomic
+from harembed.rundir import RunDir, write_atomic
 
 
 def write_pages(result: Result, table: Table, folder: Path) -> tuple[Path, ...]:
-    """table.md and table.html."""
+    """table.md and table.html, beside the run folders."""
     return (write_atomic(folder / "table.md", markdown(result, table.metric)),
-            write_atomic(folder / "table.html", render(result, table)))
+            write_atomic(folder / "table.html", render(result, table, folder)))
 
 
-def render(result: Result, table: Table) -> str:
+def render(result: Result, table: Table, folder: Path) -> str:
     """The page; refers to nothing outside itself."""
     # The SVG texts are ours, not the user's: they enter unescaped.
     from markupsafe import Markup
@@ -28,7 +30,7 @@ def render(result: Result, table: Table) -> str:
                                      autoescape=True, undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True)
     header, rows = grid(result, table.metric)
-    plots = _rankings(result) if result.assessment else _plots(result) if table.drawn else []
+    plots = _rankings(result) if result.assessment else _plots(result) if table.drawn else _bodies(result, folder)
     return environment.get_template("reproduce.html.j2").render(
         result=result, header=header, rows=rows, notes=notes(result), origin=origin(result),
         plots=[{**plot, "svg": Markup(plot["svg"])} for plot in plots])
@@ -61,3 +63,20 @@ def _plots(result: Result) -> list[dict[str, Any]]:
          "caption": "(a) Time against score, means over seeds. Time is estimated by the board's cycle model."},
         {"svg": charts.curves({name: list(map(float, f)) for name, f in filters.items()}, "filters", "layer"),
          "caption": "(b) Filters of the first stage by layer, of the first seed."}]
+
+
+def _bodies(result: Result, folder: Path) -> list[dict[str, Any]]:
+    """Which sensor channels are left, of rows that limit them; every run whose folder is there."""
+    found = []
+    for row in result.rows:
+        for run in row.runs if "channels" in row.settings else ():
+            kept = RunDir(folder / run_name(row.key, run.seed))
+            if not kept.has("data.json") or not kept.has("search.json"):
+                continue
+            channels = kept.read_json("data.json")["channels"]
+            used = kept.read_json("search.json")["architecture"]["channels"]
+            worn = sensors(channels, used)
+            if not unknown_places(worn):
+                words = f"{row.name}, seed {run.seed}: filled are channels in use, {len(used)} of {len(channels)}."
+                found.append({"svg": body(worn), "caption": words})
+    return found

@@ -112,6 +112,11 @@ class Result(_Stored):
         return next((row for row in self.rows if row.key == key), None)
 
 
+def run_name(key: str, seed: int) -> str:
+    """The run folder of a row and seed, in the table's folder."""
+    return f"{key}-seed{seed}"
+
+
 def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:
     """Mean and sample standard deviation; None for a single value."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

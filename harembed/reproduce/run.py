@@ -18,7 +18,7 @@ from harembed.errors import BoardError, MissingDataError, RunError, SearchError
 from harembed.reproduce.database import fitted_at, make_predictors
 from harembed.reproduce.definitions import Budget, Database, Row, Table, key_of
 from harembed.reproduce.figures import figures, protocol
-from harembed.reproduce.results import Failure, Result, RowResult, Run, save
+from harembed.reproduce.results import Failure, Result, RowResult, Run, run_name, save
 from harembed.rundir import SECONDS_FILE, RunDir
 from harembed.search_job import SearchJob
 from harembed.settings import RunSettings, load_settings
@@ -135,7 +135,7 @@ def reproduce(asked: Asked, folder: Path, data_root: Path | None, console: Conso
         _predict(asked, databases, found, data_root, console)
         pace = _Pace(asked, wanted)
         for row, seed in wanted:
-            run = RunDir(folder / f"{row.key}-seed{seed}")
+            run = RunDir(folder / run_name(row.key, seed))
             kept = run.has(ROW_FILE)
             if not kept:
                 console.rule(f"{escape(row.name)}, seed {seed} · {pace.text()}")
