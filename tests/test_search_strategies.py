@@ -190,6 +190,17 @@ def test_newcomers_are_those_of_earlier_versions():
     assert [c.architecture.describe() for c in found] == NEWCOMERS
 
 
+def test_half_of_the_newcomers_of_a_limited_search_have_whole_sensors():
+    settings = replace(TINY, channels=4, vectors=((0, 1, 2), (3, 4, 5)))
+    found, _ = draw_fitting(random.Random(7), (32, 7, 3), settings, 40, set(), {})
+    channels = [c.architecture.channels for c in found]
+    whole = channels.count((0, 1, 2)) + channels.count((3, 4, 5))
+    assert 12 < whole < 30 and {(0, 1, 2), (3, 4, 5)} < set(channels)
+    free, _ = draw_fitting(random.Random(7), (32, 7, 3), replace(settings, channels=None), 40, set(), {})
+    without, _ = draw_fitting(random.Random(7), (32, 7, 3), replace(TINY, channels=None), 40, set(), {})
+    assert [c.id for c in free] == [c.id for c in without]  # nothing else is drawn without a limit
+
+
 def test_newcomers_of_a_limited_search_mostly_have_the_channels_that_the_super_net_preferred():
     found, _ = draw_fitting(random.Random(7), (32, 6, 3), replace(TINY, channels=2), 30, set(), {}, preferred=(1, 4))
     channels = [c.architecture.channels for c in found]

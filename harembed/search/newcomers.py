@@ -27,7 +27,8 @@ HIDDEN = (8, 12, 16, 24)  # features of recurrent tails
 
 
 def draw(rng: random.Random, window: int, sensors: int, classes: int, tails: tuple[str, ...],
-         channels: int | None = None, preferred: tuple[int, ...] = ()) -> Architecture | None:
+         channels: int | None = None, preferred: tuple[int, ...] = (),
+         devices: tuple[tuple[int, ...], ...] = ()) -> Architecture | None:
     """A random network; None if a kernel does not fit the window.
 
     Parameters
@@ -37,14 +38,28 @@ def draw(rng: random.Random, window: int, sensors: int, classes: int, tails: tup
     tails : kinds that are allowed, see SuperSpace
     channels : that it may use, at most; None for all
     preferred : channels that those get which use as many as they may; without any these are left to chance, too
+    devices : channels that are x, y, z of one sensor: where channels are limited, half of the networks get whole
+        sensors
     """
     convs = _first_stage(rng, window)
     most = min(channels or sensors, sensors)
     whole = rng.random() < 0.6
-    used = sorted(rng.sample(range(sensors), most if whole else rng.randint((most + 1) // 2, most)))
-    arch = Architecture(window, preferred if whole and preferred else tuple(used), rng.choice(PADDINGS), convs,
-                        _tail(rng, tails), classes)
+    used = tuple(sorted(rng.sample(range(sensors), most if whole else rng.randint((most + 1) // 2, most))))
+    if whole and preferred:
+        used = preferred
+    if most < sensors and devices and rng.random() < 0.5:
+        used = _whole_sensors(rng, devices, most) or used
+    arch = Architecture(window, used, rng.choice(PADDINGS), convs, _tail(rng, tails), classes)
     return arch if fits(arch) else None
+
+
+def _whole_sensors(rng: random.Random, devices: tuple[tuple[int, ...], ...], most: int) -> tuple[int, ...]:
+    """Channels of as many sensors, drawn at random, as the limit leaves room for."""
+    used: list[int] = []
+    for device in rng.sample(devices, len(devices)):
+        if len(used) + len(device) <= most:
+            used += device
+    return tuple(sorted(used))
 
 
 TRIES = 200  # for each network that is wanted
@@ -67,7 +82,7 @@ def draw_fitting(rng: random.Random, shape: tuple[int, int, int], settings: Sear
     for _ in range(TRIES * wanted):
         if len(fitting) >= wanted:
             break
-        arch = draw(rng, *shape, settings.tails, settings.channels, preferred)
+        arch = draw(rng, *shape, settings.tails, settings.channels, preferred, settings.vectors)
         if arch is None:
             continue
         candidate = Candidate(arch, cost_scores(arch, settings), origin)
