@@ -22,6 +22,7 @@ from harembed.nn.centres import Centres
 from harembed.nn.lego import LegoConvNorm
 from harembed.nn.quant import Mode, best_int8_range, int8_qparams, integer_weight, quantizers, weight_scales
 from harembed.nn.quant_layers import QuantNet
+from harembed.nn.temporal import ConvNorm, MeanOverTime
 from harembed.space import Network
 from harembed.train.loop import normalise, predict, state_from_bytes, state_to_bytes, train
 from harembed.train.qat import calibrate, fine_tune, fine_tuning, quantise
@@ -209,3 +210,26 @@ def test_weights_use_the_whole_symmetric_range() -> None:
 
 def test_signal_to_noise() -> None:
     assert sqnr_db(np.array([3.0, 4.0]), np.array([3.0, 3.5])) == pytest.approx(20.0)
+
+
+def test_the_input_is_clipped_where_the_network_does_not_mind() -> None:
+    """A network that sees values from -1 to 1 alone gets finer steps of them than one that adds all up; later
+    calibrations keep what was chosen."""
+    rng = np.random.default_rng(0)
+    loud = rng.choice([0.1, 6.0], (256, 1, 1, 1))
+    x = torch.from_numpy((rng.laplace(0, 1, (256, 1, 1, 32)) * loud).astype(np.float32))
+
+    def step(classifier: list[float]) -> float:
+        model = nn.Sequential(OrderedDict(conv0=ConvNorm(1, 3, (1, 1)), mean=MeanOverTime(),
+                                          classifier=nn.Linear(3, 1))).eval()
+        model.conv0.conv.weight.data.fill_(1.0)
+        model.conv0.norm.bias.data = torch.tensor([1.0, 0.0, -1.0])  # relu(x + 1), relu(x), relu(x - 1)
+        model.classifier.weight.data = torch.tensor([classifier])
+        net = quantise(model)
+        calibrate(net, x)
+        chosen = float(net.input.scale)
+        calibrate(net, 3 * x)
+        assert float(net.input.scale) == chosen
+        return chosen
+
+    assert step([1.0, -2.0, 1.0]) < 0.5 * step([0.0, 1.0, 0.0])

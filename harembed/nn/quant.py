@@ -105,6 +105,10 @@ class Quantizer(Switched):
             scale, zero_point = 2.0 ** max(power, -15), 0
         else:
             scale, zero_point = best_int8_range(values)
+        self.set_range(scale, zero_point)
+
+    def set_range(self, scale: float, zero_point: int) -> None:
+        """This range, for all who share it."""
         for q in self.sharing:
             q.scale.fill_(scale)
             q.zero_point.fill_(zero_point)
