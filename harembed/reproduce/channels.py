@@ -27,6 +27,6 @@ CHANNELS = Table(
         "paper": Budget(seeds=5, minutes={"sftnas": 1}, settings={"sftnas": {}}),
         "desk": Budget(seeds=1, minutes={"sftnas": 12}, settings={
             "sftnas": {"search_epochs": 12, "float_epochs": 32, "qat_epochs": 6, "train_epochs": 500}})},
-    remarks=("No paper prints this table; budget paper is that of `harembed search` by default, with five seeds.",
+    remarks=(f"No paper prints this table; budget paper is `harembed search` with --macs {MACS} and five seeds.",
              "Without a limit a search may leave channels out, too: how many of 45 it kept is in the table."),
 )
